@@ -1,0 +1,1 @@
+//! Runs a MergeSearch manifest on one machine.

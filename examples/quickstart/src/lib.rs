@@ -1,0 +1,1 @@
+//! The quickstart pool: a trainer, sixteen small language models and their evaluator.

@@ -1,0 +1,1 @@
+//! The merger: streams safetensors shards through bounded memory, exactly.

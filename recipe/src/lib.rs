@@ -1,0 +1,1 @@
+//! Merge recipes as data: method, weights, tensor groups, and mergekit's YAML.

@@ -1,0 +1,1 @@
+//! The search engine: CMA-ES over merge recipes as a pure, deterministic, replayable state machine.

@@ -1,0 +1,1 @@
+//! What crosses crates: whole runs, faults, real S3 servers and peers.
