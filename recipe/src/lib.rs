@@ -1,1 +1,15 @@
-//! Merge recipes as data: method, weights, tensor groups, and mergekit's YAML.
+//! Merge recipes as data: the method, the checkpoints with their weights, tensor groups, and mergekit's YAML.
+//!
+//! A [`Recipe`] is everything the merger needs to make one candidate. This crate is pure: it knows no storage, no
+//! clock and no cluster. Weights stand as they are applied: nothing is normalised later, so what a recipe says is what
+//! is merged.
+
+mod checkpoint;
+mod group;
+mod method;
+mod recipe;
+
+pub use checkpoint::{Checkpoint, CheckpointName, CheckpointNameError};
+pub use group::{Group, LayerRange, Parameters, Selection, TensorPosition};
+pub use method::MergeMethod;
+pub use recipe::{Dtype, Recipe, RecipeError};

@@ -1,0 +1,117 @@
+//! The merge methods of the field, under mergekit's names.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How tensors of several checkpoints become one. Serialised under mergekit's `merge_method` names.
+///
+/// Every method people use has a name here, so that a recipe can say what is wanted; the merger refuses those that it
+/// can't compute ([`MergeMethod::is_supported`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MergeMethod {
+    /// Weighted sum of the checkpoints: sum of `w_i theta_i` (model soups, arXiv 2203.05482).
+    Linear,
+    /// Spherical interpolation between two checkpoints, by whole tensors: `t` is the second weight.
+    Slerp,
+    /// Base plus `lambda` times the weighted sum of task vectors (arXiv 2212.04089).
+    TaskArithmetic,
+    /// Spherical interpolation of two, on task vectors when there is a base.
+    Nuslerp,
+    /// Weighted mean on the sphere, one tangent step (barycentric).
+    Multislerp,
+    /// Iterated Riemannian mean on the sphere, equal weights.
+    Karcher,
+    /// Trim, elect sign, merge (arXiv 2306.01708).
+    Ties,
+    /// Random drop and rescale (arXiv 2311.03099), then the weighted sum.
+    DareLinear,
+    /// Random drop and rescale, then TIES' sign election.
+    DareTies,
+    /// Magnitude-ranked random drop (arXiv 2406.11617), then sign election.
+    Della,
+    /// Magnitude-ranked random drop, then the weighted sum.
+    DellaLinear,
+    /// Drops the largest and the smallest differences (arXiv 2312.06795).
+    Breadcrumbs,
+    /// Breadcrumbs with sign election.
+    BreadcrumbsTies,
+    /// Interpolation towards the base by the angle between task vectors (arXiv 2403.19522).
+    ModelStock,
+    /// Interpolates where two checkpoints are near each other.
+    Nearswap,
+    /// Select, calculate, erase (arXiv 2408.07990).
+    Sce,
+    /// Importance-gated fusion of two checkpoints.
+    ArceeFusion,
+    /// Sums what one model changed and averages what several changed.
+    Ram,
+    /// Task vectors masked by agreement (TALL masks, arXiv 2405.07813).
+    Consensus,
+    /// Copies one checkpoint's tensors.
+    Passthrough,
+}
+
+impl MergeMethod {
+    /// The name in mergekit's YAML.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Slerp => "slerp",
+            Self::TaskArithmetic => "task_arithmetic",
+            Self::Nuslerp => "nuslerp",
+            Self::Multislerp => "multislerp",
+            Self::Karcher => "karcher",
+            Self::Ties => "ties",
+            Self::DareLinear => "dare_linear",
+            Self::DareTies => "dare_ties",
+            Self::Della => "della",
+            Self::DellaLinear => "della_linear",
+            Self::Breadcrumbs => "breadcrumbs",
+            Self::BreadcrumbsTies => "breadcrumbs_ties",
+            Self::ModelStock => "model_stock",
+            Self::Nearswap => "nearswap",
+            Self::Sce => "sce",
+            Self::ArceeFusion => "arcee_fusion",
+            Self::Ram => "ram",
+            Self::Consensus => "consensus",
+            Self::Passthrough => "passthrough",
+        }
+    }
+
+    /// Whether the merger of this version computes the method.
+    pub const fn is_supported(self) -> bool {
+        matches!(self, Self::Linear | Self::Slerp | Self::TaskArithmetic)
+    }
+
+    /// Whether the method works on differences from a base checkpoint and so needs one outside the pool.
+    pub const fn needs_base(self) -> bool {
+        matches!(
+            self,
+            Self::TaskArithmetic
+                | Self::Ties
+                | Self::DareLinear
+                | Self::DareTies
+                | Self::Della
+                | Self::DellaLinear
+                | Self::Breadcrumbs
+                | Self::BreadcrumbsTies
+                | Self::ModelStock
+                | Self::Sce
+                | Self::Ram
+                | Self::Consensus
+        )
+    }
+
+    /// Whether the method takes exactly two checkpoints.
+    pub const fn takes_two(self) -> bool {
+        matches!(self, Self::Slerp | Self::Nuslerp | Self::Nearswap | Self::ArceeFusion)
+    }
+}
+
+impl fmt::Display for MergeMethod {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
