@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::TensorPosition;
+
 /// A half-open range of transformer layers, `start..end`, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,15 +14,11 @@ pub struct LayerRange {
     pub end: u32,
 }
 
-/// Where a tensor stands in the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TensorPosition {
-    /// Before the first layer: the embeddings. They belong to the first block.
-    Before,
-    /// In this layer, from 0.
-    Layer(u32),
-    /// After the last layer: the final norm and the output head. They belong to the last block.
-    After,
+impl LayerRange {
+    /// Whether the layer lies in the range.
+    pub const fn contains(self, layer: u32) -> bool {
+        self.start <= layer && layer < self.end
+    }
 }
 
 /// Which tensors a group takes. Empty selects every tensor.
@@ -33,6 +31,24 @@ pub struct Selection {
     /// Only tensors whose name contains this text (mergekit's filter).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name_contains: Option<String>,
+}
+
+impl Selection {
+    /// Whether every tensor of any model is selected.
+    pub const fn is_everything(&self) -> bool {
+        self.layers.is_none() && self.name_contains.is_none()
+    }
+
+    /// Whether the tensor is selected in a model whose last layer is `last_layer`.
+    pub(crate) fn selects(&self, tensor: &str, position: TensorPosition, last_layer: u32) -> bool {
+        let layer = match position {
+            TensorPosition::Before => 0,
+            TensorPosition::Layer(layer) => layer,
+            TensorPosition::After => last_layer,
+        };
+        self.layers.is_none_or(|layers| layers.contains(layer))
+            && self.name_contains.as_deref().is_none_or(|text| tensor.contains(text))
+    }
 }
 
 /// The parameters of a merge method besides its weights. Those a method does not know are refused.

@@ -7,9 +7,13 @@
 mod checkpoint;
 mod group;
 mod method;
+mod position;
 mod recipe;
+mod validate;
 
 pub use checkpoint::{Checkpoint, CheckpointName, CheckpointNameError};
-pub use group::{Group, LayerRange, Parameters, Selection, TensorPosition};
+pub use group::{Group, LayerRange, Parameters, Selection};
 pub use method::MergeMethod;
-pub use recipe::{Dtype, Recipe, RecipeError};
+pub use position::TensorPosition;
+pub use recipe::{Dtype, Recipe};
+pub use validate::RecipeError;

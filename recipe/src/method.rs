@@ -104,6 +104,26 @@ impl MergeMethod {
         )
     }
 
+    /// Whether `lambda` means something: methods that add a sum of task vectors to a base.
+    pub const fn takes_lambda(self) -> bool {
+        matches!(
+            self,
+            Self::TaskArithmetic
+                | Self::Ties
+                | Self::DareLinear
+                | Self::DareTies
+                | Self::Della
+                | Self::DellaLinear
+                | Self::Breadcrumbs
+                | Self::BreadcrumbsTies
+        )
+    }
+
+    /// Whether `density` means something: methods that drop a part of each task vector.
+    pub const fn takes_density(self) -> bool {
+        self.takes_lambda() && !matches!(self, Self::TaskArithmetic)
+    }
+
     /// Whether the method takes exactly two checkpoints.
     pub const fn takes_two(self) -> bool {
         matches!(self, Self::Slerp | Self::Nuslerp | Self::Nearswap | Self::ArceeFusion)

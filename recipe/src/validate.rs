@@ -1,0 +1,365 @@
+//! The rules that make a recipe one that can be merged, each broken one named in one sentence.
+
+use std::collections::HashSet;
+
+use crate::{CheckpointName, Group, LayerRange, MergeMethod, Parameters, Recipe};
+
+/// How far a sum of weights may be from 1 where the method needs it to be 1: room for decimals, not for another sum.
+const SUM_TOLERANCE: f64 = 1e-9;
+
+/// Why a recipe can't be merged. Groups are counted from 0, as in `groups[0]`.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// No checkpoint or no group.
+    #[error("recipe: expected at least one entry in {field}")]
+    Empty {
+        /// The empty list.
+        field: &'static str,
+    },
+    /// A method of two got another number of checkpoints.
+    #[error("recipe: {method} takes exactly two checkpoints, got {count}")]
+    NotTwo {
+        /// The method.
+        method: MergeMethod,
+        /// How many checkpoints there are.
+        count: usize,
+    },
+    /// Two checkpoints, or a checkpoint and the base, share a name.
+    #[error("recipe: the name {name} is used twice; checkpoints and base need names of their own")]
+    DuplicateName {
+        /// The name.
+        name: CheckpointName,
+    },
+    /// A checkpoint without a place.
+    #[error("checkpoint {name}: uri is empty, expected s3://bucket/prefix or file:///absolute/folder")]
+    EmptyUri {
+        /// The checkpoint.
+        name: CheckpointName,
+    },
+    /// A method of task vectors without a base.
+    #[error("recipe: {method} works on differences from a base, expected one in base")]
+    NoBase {
+        /// The method.
+        method: MergeMethod,
+    },
+    /// `tokenizer_from` names nobody.
+    #[error("recipe: tokenizer_from names {name}, which is neither a checkpoint nor the base")]
+    UnknownTokenizer {
+        /// The name.
+        name: CheckpointName,
+    },
+    /// More or fewer weights than checkpoints.
+    #[error("groups[{group}].weights: expected {expected} weights, one for each checkpoint, got {got}")]
+    WeightCount {
+        /// The group.
+        group: usize,
+        /// How many checkpoints there are.
+        expected: usize,
+        /// How many weights there are.
+        got: usize,
+    },
+    /// A weight that is NaN or infinite.
+    #[error("groups[{group}].weights: the weight of {name} is {value}, expected a finite number")]
+    WeightNotFinite {
+        /// The group.
+        group: usize,
+        /// The checkpoint.
+        name: CheckpointName,
+        /// The weight.
+        value: f64,
+    },
+    /// Weights of an interpolation that do not sum to 1.
+    #[error("groups[{group}].weights: {method} takes the weights [1 - t, t], got a sum of {sum}")]
+    NotInterpolation {
+        /// The group.
+        group: usize,
+        /// The method.
+        method: MergeMethod,
+        /// What the weights sum to.
+        sum: f64,
+    },
+    /// A parameter that the method has no use for.
+    #[error("groups[{group}].parameters: {method} takes no {parameter}")]
+    UnfitParameter {
+        /// The group.
+        group: usize,
+        /// The method.
+        method: MergeMethod,
+        /// The parameter.
+        parameter: &'static str,
+    },
+    /// `lambda` is NaN or infinite.
+    #[error("groups[{group}].parameters.lambda: got {value}, expected a finite number")]
+    Lambda {
+        /// The group.
+        group: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// `density` keeps nothing, or more than everything.
+    #[error("groups[{group}].parameters.density: got {value}, expected more than 0 and at most 1")]
+    Density {
+        /// The group.
+        group: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// A range of no layer.
+    #[error("groups[{group}].select.layers: {start}..{end} holds no layer, expected start < end")]
+    EmptyRange {
+        /// The group.
+        group: usize,
+        /// The first layer.
+        start: u32,
+        /// One past the last layer.
+        end: u32,
+    },
+    /// A filter that filters nothing.
+    #[error(
+        "groups[{group}].select.name_contains is empty, expected a part of tensor names; leave it out for all"
+    )]
+    EmptyFilter {
+        /// The group.
+        group: usize,
+    },
+    /// A group behind one that takes everything.
+    #[error("groups[{group}] gets no tensor: groups[{everything}] before it selects them all")]
+    Unreachable {
+        /// The group without tensors.
+        group: usize,
+        /// The group that takes everything.
+        everything: usize,
+    },
+    /// Tensors without a group.
+    #[error(
+        "groups: tensors of layer {layer} whose names match no filter belong to no group; \
+         add a last group that selects everything"
+    )]
+    Uncovered {
+        /// The first layer without a group.
+        layer: u32,
+    },
+}
+
+impl Recipe {
+    /// Checks everything that can be known without the checkpoints themselves.
+    ///
+    /// Linear and task-vector weights may have any finite sum: what a recipe says is what is merged. Whether the method
+    /// is computed is the merger's question ([`MergeMethod::is_supported`]), as is a model with more layers than the
+    /// groups name ([`Recipe::group_for`] is `None` for its tensors).
+    pub fn validate(&self) -> Result<(), RecipeError> {
+        self.validate_sources()?;
+        for (index, group) in self.groups.iter().enumerate() {
+            self.validate_group(index, group)?;
+        }
+        self.validate_coverage()
+    }
+
+    fn validate_sources(&self) -> Result<(), RecipeError> {
+        let method = self.method;
+        if self.checkpoints.is_empty() {
+            return Err(RecipeError::Empty { field: "checkpoints" });
+        }
+        if method.takes_two() && self.checkpoints.len() != 2 {
+            return Err(RecipeError::NotTwo { method, count: self.checkpoints.len() });
+        }
+        if method.needs_base() && self.base.is_none() {
+            return Err(RecipeError::NoBase { method });
+        }
+        let mut names = HashSet::new();
+        for checkpoint in self.checkpoints.iter().chain(&self.base) {
+            let name = &checkpoint.name;
+            if !names.insert(name) {
+                return Err(RecipeError::DuplicateName { name: name.clone() });
+            }
+            if checkpoint.uri.is_empty() {
+                return Err(RecipeError::EmptyUri { name: name.clone() });
+            }
+        }
+        match &self.tokenizer_from {
+            Some(name) if !names.contains(name) => Err(RecipeError::UnknownTokenizer { name: name.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_group(&self, group: usize, content: &Group) -> Result<(), RecipeError> {
+        let Group { select, weights, parameters } = content;
+        if weights.len() != self.checkpoints.len() {
+            let (expected, got) = (self.checkpoints.len(), weights.len());
+            return Err(RecipeError::WeightCount { group, expected, got });
+        }
+        for (checkpoint, &value) in self.checkpoints.iter().zip(weights) {
+            if !value.is_finite() {
+                return Err(RecipeError::WeightNotFinite { group, name: checkpoint.name.clone(), value });
+            }
+        }
+        let sum: f64 = weights.iter().sum();
+        if self.method.takes_two() && (sum - 1.0).abs() > SUM_TOLERANCE {
+            return Err(RecipeError::NotInterpolation { group, method: self.method, sum });
+        }
+        validate_parameters(self.method, group, *parameters)?;
+        if let Some(LayerRange { start, end }) = select.layers
+            && start >= end
+        {
+            return Err(RecipeError::EmptyRange { group, start, end });
+        }
+        if select.name_contains.as_deref() == Some("") {
+            return Err(RecipeError::EmptyFilter { group });
+        }
+        Ok(())
+    }
+
+    /// Every tensor has a group, and every group may have a tensor.
+    fn validate_coverage(&self) -> Result<(), RecipeError> {
+        if self.groups.is_empty() {
+            return Err(RecipeError::Empty { field: "groups" });
+        }
+        if let Some(everything) = self.groups.iter().position(|group| group.select.is_everything()) {
+            let last = self.groups.len() - 1;
+            return if everything == last {
+                Ok(())
+            } else {
+                Err(RecipeError::Unreachable { group: everything + 1, everything })
+            };
+        }
+        let unfiltered = self.groups.iter().filter(|group| group.select.name_contains.is_none());
+        let mut ranges: Vec<LayerRange> = unfiltered.filter_map(|group| group.select.layers).collect();
+        ranges.sort_by_key(|range| range.start);
+        let covered = ranges
+            .iter()
+            .fold(0, |covered, range| if range.start <= covered { range.end.max(covered) } else { covered });
+        let named = self.groups.iter().filter_map(|group| group.select.layers).map(|range| range.end).max();
+        match named {
+            Some(end) if covered >= end => Ok(()),
+            _ => Err(RecipeError::Uncovered { layer: covered }),
+        }
+    }
+}
+
+fn validate_parameters(method: MergeMethod, group: usize, parameters: Parameters) -> Result<(), RecipeError> {
+    let Parameters { lambda, density } = parameters;
+    if lambda.is_some() && !method.takes_lambda() {
+        return Err(RecipeError::UnfitParameter { group, method, parameter: "lambda" });
+    }
+    if density.is_some() && !method.takes_density() {
+        return Err(RecipeError::UnfitParameter { group, method, parameter: "density" });
+    }
+    match (lambda, density) {
+        (Some(value), _) if !value.is_finite() => Err(RecipeError::Lambda { group, value }),
+        (_, Some(value)) if !(value > 0.0 && value <= 1.0) => Err(RecipeError::Density { group, value }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::Checkpoint;
+
+    /// A valid recipe of two checkpoints and a base, to be changed by the cases.
+    fn valid() -> Recipe {
+        let checkpoint =
+            |name: &str| Checkpoint { name: name.try_into().unwrap(), uri: format!("s3://pool/{name}") };
+        Recipe {
+            method: MergeMethod::TaskArithmetic,
+            checkpoints: vec![checkpoint("a"), checkpoint("b")],
+            base: Some(checkpoint("base")),
+            groups: vec![block(0, 2), block(2, 4), everything()],
+            dtype: None,
+            tokenizer_from: Some("base".try_into().unwrap()),
+        }
+    }
+
+    fn everything() -> Group {
+        Group {
+            select: crate::Selection::default(),
+            weights: vec![0.5, 0.25],
+            parameters: Parameters::default(),
+        }
+    }
+
+    fn block(start: u32, end: u32) -> Group {
+        let mut group = everything();
+        group.select.layers = Some(LayerRange { start, end });
+        group
+    }
+
+    fn filtered(text: &str) -> Group {
+        let mut group = everything();
+        group.select.name_contains = Some(text.to_owned());
+        group
+    }
+
+    #[rstest]
+    #[case::as_it_is(|_: &mut Recipe| {})]
+    #[case::blocks_alone(|recipe: &mut Recipe| { recipe.groups.pop(); })]
+    #[case::blocks_in_any_order(|recipe: &mut Recipe| { recipe.groups.pop(); recipe.groups.reverse(); })]
+    #[case::filters_before_blocks(|recipe: &mut Recipe| recipe.groups = vec![filtered("mlp"), block(0, 4)])]
+    #[case::any_sum(|recipe: &mut Recipe| recipe.groups[0].weights = vec![0.0, 0.0])]
+    #[case::slerp(|recipe: &mut Recipe| {
+        recipe.method = MergeMethod::Slerp;
+        recipe.groups = vec![everything()];
+        recipe.groups[0].weights = vec![-0.2, 1.2];
+    })]
+    #[case::full_density(|recipe: &mut Recipe| {
+        recipe.method = MergeMethod::Ties;
+        recipe.groups[1].parameters = Parameters { lambda: Some(-2.0), density: Some(1.0) };
+    })]
+    fn accepted(#[case] change: fn(&mut Recipe)) {
+        let mut recipe = valid();
+        change(&mut recipe);
+        assert_eq!(recipe.validate(), Ok(()));
+    }
+
+    #[rstest]
+    #[case(|r: &mut Recipe| r.checkpoints.clear(), "recipe: expected at least one entry in checkpoints")]
+    #[case(|r: &mut Recipe| r.groups.clear(), "recipe: expected at least one entry in groups")]
+    #[case(|r: &mut Recipe| { r.method = MergeMethod::Slerp; r.checkpoints.pop(); },
+        "recipe: slerp takes exactly two checkpoints, got 1")]
+    #[case(|r: &mut Recipe| r.checkpoints[1].name = r.checkpoints[0].name.clone(),
+        "recipe: the name a is used twice; checkpoints and base need names of their own")]
+    #[case(|r: &mut Recipe| r.checkpoints[1].name = "base".try_into().unwrap(),
+        "recipe: the name base is used twice; checkpoints and base need names of their own")]
+    #[case(|r: &mut Recipe| r.checkpoints[1].uri.clear(),
+        "checkpoint b: uri is empty, expected s3://bucket/prefix or file:///absolute/folder")]
+    #[case(|r: &mut Recipe| r.base = None,
+        "recipe: task_arithmetic works on differences from a base, expected one in base")]
+    #[case(|r: &mut Recipe| r.tokenizer_from = Some("c".try_into().unwrap()),
+        "recipe: tokenizer_from names c, which is neither a checkpoint nor the base")]
+    #[case(|r: &mut Recipe| r.groups[1].weights.push(1.0),
+        "groups[1].weights: expected 2 weights, one for each checkpoint, got 3")]
+    #[case(|r: &mut Recipe| r.groups[2].weights[1] = f64::NAN,
+        "groups[2].weights: the weight of b is NaN, expected a finite number")]
+    #[case(|r: &mut Recipe| r.groups[2].weights[0] = f64::INFINITY,
+        "groups[2].weights: the weight of a is inf, expected a finite number")]
+    #[case(|r: &mut Recipe| r.method = MergeMethod::Slerp,
+        "groups[0].weights: slerp takes the weights [1 - t, t], got a sum of 0.75")]
+    #[case(|r: &mut Recipe| r.groups[0].parameters.density = Some(0.5),
+        "groups[0].parameters: task_arithmetic takes no density")]
+    #[case(|r: &mut Recipe| { r.method = MergeMethod::Linear; r.groups[0].parameters.lambda = Some(1.0); },
+        "groups[0].parameters: linear takes no lambda")]
+    #[case(|r: &mut Recipe| r.groups[0].parameters.lambda = Some(f64::NAN),
+        "groups[0].parameters.lambda: got NaN, expected a finite number")]
+    #[case(|r: &mut Recipe| { r.method = MergeMethod::Ties; r.groups[0].parameters.density = Some(0.0); },
+        "groups[0].parameters.density: got 0, expected more than 0 and at most 1")]
+    #[case(|r: &mut Recipe| { r.method = MergeMethod::Ties; r.groups[0].parameters.density = Some(f64::NAN); },
+        "groups[0].parameters.density: got NaN, expected more than 0 and at most 1")]
+    #[case(|r: &mut Recipe| r.groups[0] = block(2, 2),
+        "groups[0].select.layers: 2..2 holds no layer, expected start < end")]
+    #[case(|r: &mut Recipe| r.groups[0] = filtered(""),
+        "groups[0].select.name_contains is empty, expected a part of tensor names; leave it out for all")]
+    #[case(|r: &mut Recipe| r.groups.push(filtered("mlp")),
+        "groups[3] gets no tensor: groups[2] before it selects them all")]
+    #[case(|r: &mut Recipe| r.groups = vec![block(0, 2), block(3, 4)],
+        "groups: tensors of layer 2 whose names match no filter belong to no group; add a last group that selects everything")]
+    #[case(|r: &mut Recipe| r.groups = vec![filtered("mlp")],
+        "groups: tensors of layer 0 whose names match no filter belong to no group; add a last group that selects everything")]
+    fn refused(#[case] change: fn(&mut Recipe), #[case] sentence: &str) {
+        let mut recipe = valid();
+        change(&mut recipe);
+        assert_eq!(recipe.validate().unwrap_err().to_string(), sentence);
+    }
+}
