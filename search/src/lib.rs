@@ -1,1 +1,5 @@
 //! The search engine: CMA-ES over merge recipes as a pure, deterministic, replayable state machine.
+
+pub mod cma;
+mod eigen;
+pub mod random;
