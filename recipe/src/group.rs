@@ -28,6 +28,10 @@ pub struct Selection {
     /// Only tensors of these layers (embeddings count as layer 0's block, final norm and head as the last block's).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<LayerRange>,
+    /// Only tensors inside layers; embeddings, final norm and head are left to a later group. mergekit's gradients give
+    /// all of these the gradient's first value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within_layers: bool,
     /// Only tensors whose name contains this text (mergekit's filter).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name_contains: Option<String>,
@@ -36,7 +40,7 @@ pub struct Selection {
 impl Selection {
     /// Whether every tensor of any model is selected.
     pub const fn is_everything(&self) -> bool {
-        self.layers.is_none() && self.name_contains.is_none()
+        self.layers.is_none() && !self.within_layers && self.name_contains.is_none()
     }
 
     /// Whether the tensor is selected in a model whose last layer is `last_layer`.
@@ -47,6 +51,7 @@ impl Selection {
             TensorPosition::After => last_layer,
         };
         self.layers.is_none_or(|layers| layers.contains(layer))
+            && !(self.within_layers && !matches!(position, TensorPosition::Layer(_)))
             && self.name_contains.as_deref().is_none_or(|text| tensor.contains(text))
     }
 }

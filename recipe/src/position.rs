@@ -1,5 +1,7 @@
 //! Where a tensor stands in a model, read from its name: before the layers, in one of them, or after.
 
+use std::fmt;
+
 /// Where a tensor stands in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TensorPosition {
@@ -43,6 +45,16 @@ impl TensorPosition {
             Self::Before | Self::After => None,
         });
         last.max().map(|layer| layer.saturating_add(1))
+    }
+}
+
+impl fmt::Display for TensorPosition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before => formatter.write_str("the embeddings"),
+            Self::Layer(layer) => write!(formatter, "layer {layer}"),
+            Self::After => formatter.write_str("the final norm and head"),
+        }
     }
 }
 

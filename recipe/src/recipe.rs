@@ -96,7 +96,8 @@ impl Recipe {
         serde_json::to_string(&recipe).expect("structs, lists, strings and numbers always have a JSON form")
     }
 
-    fn last_block_end(&self) -> u32 {
+    /// One past the highest layer that a group names; 0 when none names one.
+    pub(crate) fn last_block_end(&self) -> u32 {
         self.groups.iter().filter_map(|group| group.select.layers).map(|layers| layers.end).max().unwrap_or(0)
     }
 }
@@ -112,6 +113,7 @@ mod tests {
         let select = Selection {
             layers: layers.map(|(start, end)| LayerRange { start, end }),
             name_contains: name_contains.map(str::to_owned),
+            ..Selection::default()
         };
         Group { select, weights: vec![0.25, 0.75], parameters: Parameters::default() }
     }
@@ -153,6 +155,19 @@ mod tests {
         ]);
         assert_eq!(recipe.group_index(tensor, layer_count), expected);
         assert_eq!(recipe.group_for(tensor, layer_count), expected.map(|index| &recipe.groups[index]));
+    }
+
+    #[rstest]
+    #[case("model.embed_tokens.weight", Some(1))]
+    #[case("model.layers.3.mlp.up_proj.weight", Some(0))]
+    #[case("lm_head.weight", Some(1))]
+    fn a_group_within_layers_leaves_embeddings_and_head(
+        #[case] tensor: &str,
+        #[case] expected: Option<usize>,
+    ) {
+        let mut recipe = recipe(vec![group(Some((0, 4)), None), group(None, None)]);
+        recipe.groups[0].select.within_layers = true;
+        assert_eq!(recipe.group_index(tensor, Some(4)), expected);
     }
 
     #[test]

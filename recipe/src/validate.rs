@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{CheckpointName, Group, LayerRange, MergeMethod, Parameters, Recipe};
+use crate::{CheckpointName, Group, LayerRange, MergeMethod, Parameters, Recipe, Selection, TensorPosition};
 
 /// How far a sum of weights may be from 1 where the method needs it to be 1: room for decimals, not for another sum.
 const SUM_TOLERANCE: f64 = 1e-9;
@@ -133,12 +133,12 @@ pub enum RecipeError {
     },
     /// Tensors without a group.
     #[error(
-        "groups: tensors of layer {layer} whose names match no filter belong to no group; \
+        "groups: tensors of {position} whose names match no filter belong to no group; \
          add a last group that selects everything"
     )]
     Uncovered {
-        /// The first layer without a group.
-        layer: u32,
+        /// The first place without a group.
+        position: TensorPosition,
     },
 }
 
@@ -223,16 +223,36 @@ impl Recipe {
                 Err(RecipeError::Unreachable { group: everything + 1, everything })
             };
         }
-        let unfiltered = self.groups.iter().filter(|group| group.select.name_contains.is_none());
-        let mut ranges: Vec<LayerRange> = unfiltered.filter_map(|group| group.select.layers).collect();
-        ranges.sort_by_key(|range| range.start);
-        let covered = ranges
-            .iter()
-            .fold(0, |covered, range| if range.start <= covered { range.end.max(covered) } else { covered });
-        let named = self.groups.iter().filter_map(|group| group.select.layers).map(|range| range.end).max();
-        match named {
-            Some(end) if covered >= end => Ok(()),
-            _ => Err(RecipeError::Uncovered { layer: covered }),
+        match self.first_uncovered() {
+            Some(position) => Err(RecipeError::Uncovered { position }),
+            None => Ok(()),
+        }
+    }
+
+    /// A position where a tensor that matches no filter has no group, given that no group selects everything.
+    fn first_uncovered(&self) -> Option<TensorPosition> {
+        let mut unfiltered: Vec<&Selection> = self.groups.iter().map(|group| &group.select).collect();
+        unfiltered.retain(|select| select.name_contains.is_none());
+        unfiltered.sort_by_key(|select| select.layers.map_or(0, |layers| layers.start));
+
+        let end = self.last_block_end();
+        let covered = unfiltered.iter().fold(0, |covered, select| match select.layers {
+            None => end,
+            Some(layers) if layers.start <= covered => covered.max(layers.end),
+            Some(_) => covered,
+        });
+        let outside = |layer| {
+            let mut blocks = unfiltered.iter().filter(|select| !select.within_layers);
+            blocks.any(|select| select.layers.is_some_and(|layers| layers.contains(layer)))
+        };
+        if covered < end {
+            Some(TensorPosition::Layer(covered))
+        } else if !outside(0) {
+            Some(TensorPosition::Before)
+        } else if !outside(end.saturating_sub(1)) {
+            Some(TensorPosition::After)
+        } else {
+            None
         }
     }
 }
@@ -298,6 +318,10 @@ mod tests {
     #[case::blocks_alone(|recipe: &mut Recipe| { recipe.groups.pop(); })]
     #[case::blocks_in_any_order(|recipe: &mut Recipe| { recipe.groups.pop(); recipe.groups.reverse(); })]
     #[case::filters_before_blocks(|recipe: &mut Recipe| recipe.groups = vec![filtered("mlp"), block(0, 4)])]
+    #[case::within_layers_before_everything(|recipe: &mut Recipe| {
+        recipe.groups = vec![block(0, 4), block(0, 4)];
+        recipe.groups[0].select.within_layers = true;
+    })]
     #[case::any_sum(|recipe: &mut Recipe| recipe.groups[0].weights = vec![0.0, 0.0])]
     #[case::slerp(|recipe: &mut Recipe| {
         recipe.method = MergeMethod::Slerp;
@@ -356,7 +380,9 @@ mod tests {
     #[case(|r: &mut Recipe| r.groups = vec![block(0, 2), block(3, 4)],
         "groups: tensors of layer 2 whose names match no filter belong to no group; add a last group that selects everything")]
     #[case(|r: &mut Recipe| r.groups = vec![filtered("mlp")],
-        "groups: tensors of layer 0 whose names match no filter belong to no group; add a last group that selects everything")]
+        "groups: tensors of the embeddings whose names match no filter belong to no group; add a last group that selects everything")]
+    #[case(|r: &mut Recipe| { r.groups = vec![block(0, 1), block(0, 4)]; r.groups[1].select.within_layers = true; },
+        "groups: tensors of the final norm and head whose names match no filter belong to no group; add a last group that selects everything")]
     fn refused(#[case] change: fn(&mut Recipe), #[case] sentence: &str) {
         let mut recipe = valid();
         change(&mut recipe);
