@@ -51,7 +51,7 @@ impl Selection {
             TensorPosition::After => last_layer,
         };
         self.layers.is_none_or(|layers| layers.contains(layer))
-            && !(self.within_layers && !matches!(position, TensorPosition::Layer(_)))
+            && (!self.within_layers || matches!(position, TensorPosition::Layer(_)))
             && self.name_contains.as_deref().is_none_or(|text| tensor.contains(text))
     }
 }

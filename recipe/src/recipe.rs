@@ -76,7 +76,8 @@ impl Recipe {
     /// sources' `ETag`s beside it.
     #[expect(
         clippy::expect_used,
-        reason = "JSON fails on maps with other keys than strings; a recipe has no map"
+        clippy::missing_panics_doc,
+        reason = "JSON fails only on maps with other keys than strings; a recipe has no map"
     )]
     pub fn canonical(&self) -> String {
         let mut recipe = self.clone();
