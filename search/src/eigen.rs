@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::random::Stream;
 
-    /// Sum over i of value_i vector_i vector_i'.
+    /// Sum over i of `value_i` `vector_i` `vector_i`'.
     fn rebuild(eigen: &Eigen, n: usize) -> Vec<f64> {
         let mut matrix = vec![0.0; n * n];
         for (i, value) in eigen.values.iter().enumerate() {

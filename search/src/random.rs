@@ -69,11 +69,11 @@ mod tests {
         assert_eq!(
             bits,
             [
-                0x3fe231252e208e59,
-                0x3fd15990c612a45e,
-                0xbfb8bf2b76486c7d,
-                0x3fea2ea4384ecdb4,
-                0xbfb7a7c024adda44
+                0x3fe2_3125_2e20_8e59,
+                0x3fd1_5990_c612_a45e,
+                0xbfb8_bf2b_7648_6c7d,
+                0x3fea_2ea4_384e_cdb4,
+                0xbfb7_a7c0_24ad_da44
             ],
             "{bits:#x?}"
         );

@@ -15,19 +15,19 @@ pub struct Constants {
     pub weights: Vec<f64>,
     /// How many of the best samples move the mean, mu.
     pub parents: usize,
-    /// Variance effective selection mass of the parents, mu_eff.
+    /// Variance effective selection mass of the parents, `mu_eff`.
     pub mu_eff: f64,
-    /// Learning rate of the mean, c_m.
+    /// Learning rate of the mean, `c_m`.
     pub c_m: f64,
-    /// Learning rate of the step-size path, c_sigma.
+    /// Learning rate of the step-size path, `c_sigma`.
     pub c_sigma: f64,
-    /// Damping of the step size, d_sigma.
+    /// Damping of the step size, `d_sigma`.
     pub d_sigma: f64,
-    /// Learning rate of the covariance path, c_c.
+    /// Learning rate of the covariance path, `c_c`.
     pub c_c: f64,
-    /// Learning rate of the rank-one update, c_1.
+    /// Learning rate of the rank-one update, `c_1`.
     pub c_1: f64,
-    /// Learning rate of the rank-mu update, c_mu.
+    /// Learning rate of the rank-mu update, `c_mu`.
     pub c_mu: f64,
     /// Expected length of a standard normal vector, E||N(0, I)||.
     pub chi_n: f64,

@@ -21,7 +21,7 @@ use self::vector::{combine, norm};
 use crate::random::Stream;
 
 pub use self::constants::Constants;
-pub use self::stop::{StopCriteria, StopReason};
+pub use self::stop::{Stagnation, StopCriteria, StopReason};
 
 /// The largest number of coordinates for which the full covariance is adapted by default.
 pub const SEPARABLE_ABOVE: usize = 100;
@@ -292,12 +292,12 @@ impl Cma {
         &self.constants
     }
 
-    /// The path of the step size, p_sigma.
+    /// The path of the step size, `p_sigma`.
     pub fn sigma_path(&self) -> &[f64] {
         &self.sigma_path
     }
 
-    /// The path of the covariance, p_c.
+    /// The path of the covariance, `p_c`.
     pub fn covariance_path(&self) -> &[f64] {
         &self.covariance_path
     }

@@ -13,7 +13,7 @@ use super::{Cma, Evaluated};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StopCriteria {
-    /// Every standard deviation, and every step along p_c, is below this share of the coordinate's standard
+    /// Every standard deviation, and every step along `p_c`, is below this share of the coordinate's standard
     /// deviation at the start. Default 0.02.
     pub tolx: Option<f64>,
     /// The condition number of C is above this. Default 1e14.

@@ -1,0 +1,6 @@
+//! Integration tests of the search engine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cma_fixtures;
+mod cma_search;
