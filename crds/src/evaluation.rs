@@ -1,0 +1,39 @@
+//! `spec.evaluation`: the user's evaluator as a pod template.
+
+use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::defaults;
+
+/// Name of the evaluator's container in the template.
+pub const EVALUATOR: &str = "evaluator";
+
+/// The evaluator: it finds a merged checkpoint in `$MERGESEARCH_MODEL_DIR`, the stage (`search`, `test` or `heldout`) in
+/// `$MERGESEARCH_STAGE`, and writes its results under `$MERGESEARCH_RESULTS_DIR`: the JSON of lm-evaluation-harness, or a
+/// flat JSON of metric to number or `{value, stderr}`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Evaluation {
+    /// The pod to evaluate with: exactly one container, named `evaluator`, with a `command`, without probes and lifecycle
+    /// hooks. Its init containers run after the merge; one with `restartPolicy: Always` may be an inference server. A
+    /// local run starts the command with its args and env as a process and does not use the rest. Immutable: image,
+    /// command, args and env of the evaluator. Mutable: resources and scheduling.
+    pub template: PodTemplateSpec,
+    /// Seconds from the start of a trial's pod after which it is stopped and the trial has failed. Default: no limit.
+    /// Mutable. Example: `3600`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub active_deadline_seconds: Option<i64>,
+    /// How often an evaluator that exits with an error is run again before its trial has failed. Default: 1. Mutable.
+    #[serde(default = "defaults::backoff_limit")]
+    #[schemars(range(min = 0, max = 10))]
+    pub backoff_limit: i32,
+}
+
+impl Evaluation {
+    /// The evaluator's container, if the template has it.
+    pub fn evaluator(&self) -> Option<&Container> {
+        self.template.spec.as_ref()?.containers.iter().find(|container| container.name == EVALUATOR)
+    }
+}

@@ -1,0 +1,41 @@
+//! Names that objects of a search carry in a cluster: labels, annotations, containers, volumes, environment.
+
+/// The API group.
+pub const GROUP: &str = "mergesearch.dev";
+/// The API version with its group, as in a manifest.
+pub const API_VERSION: &str = "mergesearch.dev/v1alpha1";
+/// The kind of a search.
+pub const KIND: &str = "MergeSearch";
+
+/// Label: the name of the search (shortened with a hash above 63 characters).
+pub const SEARCH: &str = "mergesearch.dev/search";
+/// Label: the trial's identity.
+pub const TRIAL: &str = "mergesearch.dev/trial";
+/// Label: the attempt of the trial, from 0.
+pub const ATTEMPT: &str = "mergesearch.dev/attempt";
+/// Label: the generation, from 1, of a trial that belongs to one.
+pub const GENERATION: &str = "mergesearch.dev/generation";
+/// Label: the stage, `search`, `test` or `heldout`.
+pub const STAGE: &str = "mergesearch.dev/stage";
+/// Annotation: the hash of the evaluator's image, command, args and env when the search began.
+pub const EVALUATOR_HASH: &str = "mergesearch.dev/evaluator-hash";
+/// Label of `app.kubernetes.io`: the operator's name.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Kueue's label for the queue of a Job.
+pub const QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
+/// The finalizer of searches that delete their artifacts.
+pub const FINALIZER: &str = "mergesearch.dev/artifacts";
+
+/// Container names that a template may not use.
+pub const RESERVED_CONTAINERS: [&str; 2] = ["merge", "report"];
+/// The prefix of volume names that a template may not use.
+pub const RESERVED_VOLUME_PREFIX: &str = "mergesearch-";
+/// The prefix of environment variables that a template may not set.
+pub const RESERVED_ENV_PREFIX: &str = "MERGESEARCH_";
+
+/// Environment variable: the folder of the merged checkpoint.
+pub const MODEL_DIR: &str = "MERGESEARCH_MODEL_DIR";
+/// Environment variable: the folder for results.
+pub const RESULTS_DIR: &str = "MERGESEARCH_RESULTS_DIR";
+/// Environment variable: the stage, `search`, `test` or `heldout`.
+pub const STAGE_VARIABLE: &str = "MERGESEARCH_STAGE";

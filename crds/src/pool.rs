@@ -1,0 +1,50 @@
+//! `spec.pool` and `spec.baselines`: the checkpoints, and merges of them that are known beforehand.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The checkpoints to merge.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    /// 2 to 256 checkpoints of one architecture: the same tensor names and shapes. Immutable.
+    #[schemars(length(min = 2, max = 256))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub checkpoints: Vec<CheckpointSource>,
+    /// The common ancestor. Task-vector methods (`TaskArithmetic`, `Ties`, ...) need one; for every method it is
+    /// evaluated as a baseline and constraints may refer to it. Not one of `checkpoints`. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<CheckpointSource>,
+}
+
+/// A checkpoint: a name and the folder that holds its config, tokenizer and safetensors files.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointSource {
+    /// The name in recipes and reports: 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit.
+    /// Unique. Example: `sft-code`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The folder: `s3://bucket/prefix`; `pvc://claim/path` for a volume claim in the namespace of the search; for local
+    /// runs also `file:///absolute/folder` or `file://./folder`, relative to the manifest. Example:
+    /// `s3://models/llama-3-8b/sft-code`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub uri: String,
+}
+
+/// A merge that is evaluated beside the built-in baselines (every single checkpoint, the base, the uniform soup, soups
+/// of the best 2, 4 and 8, the greedy soup).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Baseline {
+    /// The name in reports and in `relativeTo`. Unique, and not that of a checkpoint. Example: `production`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Weight of each checkpoint by name; those left out have weight 0. The weights sum to 1 (within 0.000001). Example:
+    /// `{sft-code: 0.7, sft-math: 0.3}`.
+    #[schemars(extend("maxProperties" = 256))]
+    pub weights: BTreeMap<String, f64>,
+}

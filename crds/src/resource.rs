@@ -1,0 +1,108 @@
+//! The `MergeSearch` resource: what a user writes, as one type.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Baseline, Budget, Evaluation, Execution, HeldOut, Merge, MergeSearchStatus, Objective, Pool, Publish,
+    SearchSpec, Storage,
+};
+
+/// A search over the merges of a pool of checkpoints.
+///
+/// Immutable once created: `pool`, `merge`, `objectives`, `heldOut`, `search`, `baselines`, `storage.output` and what
+/// the evaluator runs (its image, command, args and env). Everything else may change while the search runs.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "mergesearch.dev",
+    version = "v1alpha1",
+    kind = "MergeSearch",
+    plural = "mergesearches",
+    singular = "mergesearch",
+    shortname = "mgs",
+    category = "all",
+    namespaced,
+    status = "MergeSearchStatus",
+    derive = "PartialEq",
+    doc = "A search over the merges of a pool of checkpoints of one architecture, for those that are Pareto-optimal on the user's own evaluations.",
+    printcolumn(
+        name = "Generation",
+        type_ = "integer",
+        json_path = ".status.generation",
+        description = "Generations of CMA-ES that are complete."
+    ),
+    printcolumn(
+        name = "Trials",
+        type_ = "integer",
+        json_path = ".status.trials.succeeded",
+        description = "Trials that succeeded."
+    ),
+    printcolumn(
+        name = "Best",
+        type_ = "number",
+        json_path = ".status.best.fitness",
+        description = "Search fitness of the best trial; larger is better."
+    ),
+    printcolumn(
+        name = "Front",
+        type_ = "integer",
+        json_path = ".status.frontSize",
+        description = "Non-dominated trials found so far."
+    ),
+    printcolumn(
+        name = "State",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Progressing")].reason"#,
+        description = "What the search is doing or waiting for."
+    ),
+    printcolumn(
+        name = "Completed",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Completed")].status"#,
+        description = "Whether the search has ended with a result."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MergeSearchSpec {
+    /// The checkpoints to merge. Immutable.
+    pub pool: Pool,
+    /// How checkpoints are merged and what the search may vary. Default: linear merges of whole models. Immutable.
+    #[serde(default)]
+    pub merge: Merge,
+    /// What the search improves: at least one metric of the evaluator. Immutable.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub objectives: Vec<Objective>,
+    /// Metrics that never steer the search and are measured once, at the end, on the finalists: what the search must not
+    /// have spoiled. Default: none. Immutable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub held_out: Vec<HeldOut>,
+    /// The search algorithm. Every field has a default. Immutable.
+    #[serde(default)]
+    pub search: SearchSpec,
+    /// What the search may spend. May be raised at any time: a completed search then goes on.
+    pub budget: Budget,
+    /// The evaluator: a container that loads a merged checkpoint and writes its metrics.
+    pub evaluation: Evaluation,
+    /// How trials are run. Every field has a default.
+    #[serde(default)]
+    pub execution: Execution,
+    /// Where results go and how object storage is reached.
+    pub storage: Storage,
+    /// Which merges are published when the search ends.
+    #[serde(default)]
+    pub publish: Publish,
+    /// Merges of your own that are evaluated beside the built-in baselines and may be the start of the search, for
+    /// instance the weights in use today. Default: none. Immutable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub baselines: Vec<Baseline>,
+    /// Stops every running trial and starts none until it is `false` again. Stopped trials are run again later; nothing
+    /// that has finished is lost. Default: `false`.
+    #[serde(default)]
+    pub suspend: bool,
+}

@@ -1,0 +1,3 @@
+//! The manifest and the generated files, from outside.
+
+mod manifest;
