@@ -45,14 +45,18 @@ impl Selection {
 
     /// Whether the tensor is selected in a model whose last layer is `last_layer`.
     pub(crate) fn selects(&self, tensor: &str, position: TensorPosition, last_layer: u32) -> bool {
-        let layer = match position {
-            TensorPosition::Before => 0,
-            TensorPosition::Layer(layer) => layer,
-            TensorPosition::After => last_layer,
-        };
-        self.layers.is_none_or(|layers| layers.contains(layer))
-            && (!self.within_layers || matches!(position, TensorPosition::Layer(_)))
+        self.selects_at(position, last_layer)
             && self.name_contains.as_deref().is_none_or(|text| tensor.contains(text))
+    }
+
+    /// Whether tensors at the position are selected, those whose names fit.
+    pub(crate) fn selects_at(&self, position: TensorPosition, last_layer: u32) -> bool {
+        let (layer, inside) = match position {
+            TensorPosition::Before => (0, false),
+            TensorPosition::Layer(layer) => (layer, true),
+            TensorPosition::After => (last_layer, false),
+        };
+        self.layers.is_none_or(|layers| layers.contains(layer)) && (inside || !self.within_layers)
     }
 }
 

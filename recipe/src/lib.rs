@@ -6,10 +6,12 @@
 
 mod checkpoint;
 mod group;
+pub mod mergekit;
 mod method;
 mod position;
 mod recipe;
 mod validate;
+mod yaml;
 
 pub use checkpoint::{Checkpoint, CheckpointName, CheckpointNameError};
 pub use group::{Group, LayerRange, Parameters, Selection};
@@ -17,3 +19,4 @@ pub use method::MergeMethod;
 pub use position::TensorPosition;
 pub use recipe::{Dtype, Recipe};
 pub use validate::RecipeError;
+pub use yaml::YamlError;

@@ -1,5 +1,7 @@
 //! The recipe itself: everything the merger needs to make one candidate.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Checkpoint, CheckpointName, Group, MergeMethod, Parameters, TensorPosition};
@@ -16,6 +18,24 @@ pub enum Dtype {
     Float32,
     /// IEEE double precision.
     Float64,
+}
+
+impl Dtype {
+    /// The name in recipes, mergekit's YAML and `torch_dtype`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bfloat16 => "bfloat16",
+            Self::Float16 => "float16",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
 }
 
 /// Everything the merger needs to make one candidate.

@@ -1,0 +1,128 @@
+//! The models of a mergekit YAML as checkpoints: their order, the base, and whose tokenizer the output gets.
+
+use super::MergekitError;
+use super::document::{Document, Source};
+use super::location::{Names, to_uri};
+use crate::{Checkpoint, CheckpointName, MergeMethod};
+
+/// The checkpoints that a file merges, in the order of a recipe's weights.
+pub(super) struct Pool<'a> {
+    pub(super) checkpoints: Vec<Checkpoint>,
+    /// Only for methods that take differences from it.
+    pub(super) base: Option<Checkpoint>,
+    /// `base_model`, whatever the method makes of it.
+    base_uri: Option<String>,
+    folder: &'a str,
+}
+
+impl<'a> Pool<'a> {
+    pub(super) fn new(
+        document: &Document,
+        method: MergeMethod,
+        folder: &'a str,
+    ) -> Result<Self, MergekitError> {
+        let uri_of = |key: &str, model: &str| {
+            to_uri(model, folder).map_err(|reason| MergekitError::refused(key, reason))
+        };
+        let base_uri = document.base_model.as_deref().map(|model| uri_of("base_model", model)).transpose()?;
+        let mut uris: Vec<String> = Vec::new();
+        for (key, source) in sources(document) {
+            let uri = uri_of(&format!("{key}.model"), &source.model)?;
+            if !uris.contains(&uri) {
+                uris.push(uri);
+            }
+        }
+        arrange(&mut uris, method, base_uri.as_ref())?;
+
+        let mut names = Names::default();
+        let mut checkpoint = |uri: &String| Checkpoint { name: names.take(uri), uri: uri.clone() };
+        let checkpoints = uris.iter().map(&mut checkpoint).collect();
+        let base = base_uri.as_ref().filter(|_| method.needs_base()).map(checkpoint);
+        Ok(Self { checkpoints, base, base_uri, folder })
+    }
+
+    /// The place of a source's model in the order of weights; `None` for the base of task vectors.
+    pub(super) fn place(&self, source: &Source) -> Option<usize> {
+        let uri = to_uri(&source.model, self.folder).ok()?;
+        self.checkpoints.iter().position(|checkpoint| checkpoint.uri == uri)
+    }
+
+    /// Whose tokenizer is asked for; `None` when it is the recipe's default.
+    pub(super) fn tokenizer(&self, document: &Document) -> Result<Option<CheckpointName>, MergekitError> {
+        let (key, source) = tokenizer_source(document)?;
+        let uri = match source {
+            Some("union") => {
+                return Err(MergekitError::refused(
+                    key,
+                    "vocabularies are not joined, expected base or one of the models",
+                ));
+            }
+            None | Some("base") => self.base_uri.clone(),
+            Some(model) => {
+                Some(to_uri(model, self.folder).map_err(|reason| MergekitError::refused(key, reason))?)
+            }
+        };
+        let Some(uri) = uri else { return Ok(None) };
+        let default = self.base.as_ref().or_else(|| self.checkpoints.first());
+        if default.is_some_and(|default| default.uri == uri) {
+            return Ok(None);
+        }
+        match self.checkpoints.iter().find(|checkpoint| checkpoint.uri == uri) {
+            Some(checkpoint) => Ok(Some(checkpoint.name.clone())),
+            None => Err(MergekitError::refused(key, format!("{uri} is none of the models"))),
+        }
+    }
+}
+
+/// Every source with its key.
+fn sources(document: &Document) -> impl Iterator<Item = (String, &Source)> {
+    let models = document.models.iter().flatten().enumerate();
+    let models = models.map(|(index, source)| (format!("models.{index}"), source));
+    let slices = document.slices.iter().flatten().enumerate().flat_map(|(slice, content)| {
+        let sources = content.sources.iter().enumerate();
+        sources.map(move |(index, source)| (format!("slices.{slice}.sources.{index}"), source))
+    });
+    models.chain(slices)
+}
+
+/// Puts the models into the order of weights: without the base of task vectors, with slerp's base first.
+fn arrange(uris: &mut Vec<String>, method: MergeMethod, base: Option<&String>) -> Result<(), MergekitError> {
+    let refused = |reason: String| Err(MergekitError::refused("base_model", reason));
+    match (method, base) {
+        (MergeMethod::Slerp, None) => {
+            return refused("slerp starts at one of its two models, expected it here".into());
+        }
+        (MergeMethod::Slerp, Some(base)) => {
+            uris.retain(|uri| uri != base);
+            uris.insert(0, base.clone());
+        }
+        (method, Some(base)) if method.needs_base() => uris.retain(|uri| uri != base),
+        (method, Some(base)) if !uris.contains(base) => {
+            return refused(format!(
+                "{method} merges it like every model, expected it in the list with a weight"
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What `tokenizer_source` or its long form say, and under which key.
+fn tokenizer_source(document: &Document) -> Result<(&'static str, Option<&str>), MergekitError> {
+    let Some(tokenizer) = &document.tokenizer else {
+        return Ok(("tokenizer_source", document.tokenizer_source.as_deref()));
+    };
+    if document.tokenizer_source.is_some() {
+        return Err(MergekitError::refused(
+            "tokenizer",
+            "stands beside tokenizer_source, expected only one of them",
+        ));
+    }
+    if tokenizer.tokens.is_some() || tokenizer.pad_to_multiple_of.is_some() {
+        return Err(MergekitError::refused(
+            "tokenizer",
+            "vocabularies are not changed, expected source alone",
+        ));
+    }
+    Ok(("tokenizer.source", Some(tokenizer.source.as_deref().unwrap_or("union"))))
+}
