@@ -2,4 +2,6 @@
 
 pub mod cma;
 mod eigen;
+pub mod encoding;
 pub mod random;
+pub mod results;
