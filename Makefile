@@ -1,0 +1,79 @@
+# Everything that is done with this project more than once; `make` alone lists it.
+#
+# CARGO_TARGET_DIR moves the build folder, MERGESEARCH_CACHE the folder of downloaded and built test servers
+# (default ~/.cache/mergesearch).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+PROGRAMS := --package mergesearch --package mergesearch-merger --package mergesearch-quickstart --bins
+SCRIPTS := .ci/run tests/check-dependencies tests/check-scripts tests/demo tests/peers/run tests/s3-servers
+
+.PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
+	check-licences s3-servers bench fmt generate peers pool deny clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Search the quickstart pool, about ten minutes on two cores, and show what came out.
+	$(CARGO) build --locked --release $(PROGRAMS)
+	PATH="$$CARGO_TARGET_DIR/release:$$PATH" tests/demo
+
+# Cheap checks first; the tests last, so that their result is what one sees.
+test: check-format check-scripts check-dependencies check-lints check-docs check-each-crate s3-servers ## Everything that must pass before a change lands.
+	$(CARGO) test --locked --workspace
+
+check-format: ## Fail unless every Rust file is formatted.
+	$(CARGO) fmt --check
+
+check-scripts: ## Run shellcheck over the shell scripts, installing it on Debian if it is missing.
+	tests/check-scripts $(SCRIPTS)
+
+check-dependencies: ## Fail when a crate links what it must not, for instance the search engine an async runtime.
+	tests/check-dependencies
+
+check-lints: ## Run clippy over everything, warnings are errors.
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+check-docs: ## Build the API documentation, warnings are errors.
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+# Built together, crates share the features of their dependencies; alone, a missing feature shows.
+check-each-crate: ## Compile the pure crates each on its own.
+	$(CARGO) check --locked --package mergesearch-recipe
+	$(CARGO) check --locked --package mergesearch-search
+	$(CARGO) check --locked --package mergesearch-crds
+
+s3-servers: ## Install the S3 servers that the tests run against.
+	tests/s3-servers >/dev/null
+
+bench: ## Measure merging and searching, and write docs/benchmarks.md.
+	$(CARGO) build --locked --release $(PROGRAMS)
+	$(CARGO) build --locked --release --package mergesearch-search --example ask_tell
+	$(CARGO) run --locked --release --package mergesearch-tests --bin mergesearch-generate-pool -- --help >/dev/null
+	tests/bench/run
+
+fmt: ## Format every Rust file.
+	$(CARGO) fmt
+
+generate: ## Rewrite the generated files: crds/*.yaml and docs/reference.
+	$(CARGO) run --locked --quiet --package mergesearch-crds --example generate
+
+peers: ## Compare with mergekit and load a merge with transformers; installs PyTorch into .cache/ once.
+	$(CARGO) build --locked --release $(PROGRAMS)
+	PATH="$$CARGO_TARGET_DIR/release:$$PATH" tests/peers/run
+
+pool: ## Train the quickstart pool from nothing, about ten minutes; the same bits on the same kind of processor.
+	$(CARGO) run --locked --release --package mergesearch-quickstart --bin quickstart-train
+
+deny: ## Check licences, sources and advisories with cargo-deny.
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo-deny --all-features check bans licenses sources
+	cargo-deny --all-features check advisories || echo "advisories do not decide; read them above" >&2
+
+clean: ## Remove build output, environments and demo state, but not the cached test servers.
+	$(CARGO) clean
+	rm -rf .cache
