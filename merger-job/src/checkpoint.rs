@@ -1,0 +1,213 @@
+//! Opens one checkpoint by its headers: which tensors it has, and where in which pinned file each one is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use mergesearch_recipe::{Checkpoint, CheckpointName};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::CheckpointError;
+use crate::header::{self, Tensor};
+use crate::storage::{Entry, Object, Stores};
+use crate::unique_map::UniqueMap;
+use crate::{ElementType, Location};
+
+/// Headers read at the same time for one checkpoint.
+const HEADERS_AT_ONCE: usize = 8;
+/// Longest index of shards.
+const MAX_INDEX: u64 = 100_000_000;
+/// Longest config or tokenizer config.
+pub(crate) const MAX_CONFIG: u64 = 16 << 20;
+
+/// A checkpoint whose headers were read.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenCheckpoint {
+    pub(crate) name: CheckpointName,
+    pub(crate) uri: String,
+    pub(crate) location: Location,
+    /// The files of its folder.
+    pub(crate) entries: Vec<Entry>,
+    /// The shards, pinned.
+    pub(crate) shards: Vec<Object>,
+    pub(crate) tensors: BTreeMap<String, TensorPlace>,
+    pub(crate) config: Value,
+}
+
+/// One tensor's form and place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TensorPlace {
+    pub(crate) element: ElementType,
+    pub(crate) shape: Vec<u64>,
+    /// Index of the file in the checkpoint's `shards`.
+    pub(crate) shard: usize,
+    /// First byte in the file.
+    pub(crate) offset: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: UniqueMap<String>,
+}
+
+impl OpenCheckpoint {
+    /// Reads the index, all headers and config.json of the checkpoint.
+    pub(crate) async fn open(stores: &Stores, checkpoint: &Checkpoint) -> Result<Self, crate::Error> {
+        let location: Location = checkpoint.uri.parse()?;
+        Self::open_at(stores, checkpoint, location)
+            .await
+            .map_err(|source| crate::Error::Checkpoint { checkpoint: checkpoint.name.clone(), source })
+    }
+
+    async fn open_at(
+        stores: &Stores,
+        checkpoint: &Checkpoint,
+        location: Location,
+    ) -> Result<Self, CheckpointError> {
+        let entries = stores.list(&location).await?;
+        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+        // As transformers does: a single file goes before an index.
+        let (files, weight_map) = if has("model.safetensors") {
+            (vec!["model.safetensors".to_owned()], None)
+        } else if has("model.safetensors.index.json") {
+            let weight_map = read_index(stores, &location).await?;
+            let files: BTreeSet<String> = weight_map.values().cloned().collect();
+            if let Some(missing) = files.iter().find(|file| !has(file)) {
+                return Err(CheckpointError::NoFile {
+                    location: location.to_string(),
+                    file: missing.clone(),
+                });
+            }
+            (files.into_iter().collect(), Some(weight_map))
+        } else {
+            let pickled = entries.iter().any(|entry| entry.name.starts_with("pytorch_model"));
+            let hint = if pickled { ", only pytorch_model files: convert them to safetensors" } else { "" };
+            return Err(CheckpointError::NoModel { location: location.to_string(), hint });
+        };
+        let opened: Vec<(Object, u64, Vec<Tensor>)> = stream::iter(&files)
+            .map(|file| read_header(stores, &location, file))
+            .buffered(HEADERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut tensors = BTreeMap::new();
+        for (shard, (file, (_, data, found))) in files.iter().zip(&opened).enumerate() {
+            if found.is_empty() {
+                return Err(CheckpointError::Empty { file: file.clone() });
+            }
+            for tensor in found {
+                let placed = weight_map.as_ref().is_none_or(|map| map.get(&tensor.name) == Some(file));
+                if !placed {
+                    return Err(CheckpointError::NotInIndex {
+                        tensor: tensor.name.clone(),
+                        file: file.clone(),
+                    });
+                }
+                let place = TensorPlace {
+                    element: tensor.element,
+                    shape: tensor.shape.clone(),
+                    shard,
+                    offset: data + tensor.begin,
+                    size: tensor.end - tensor.begin,
+                };
+                tensors.insert(tensor.name.clone(), place);
+            }
+        }
+        if let Some((tensor, file)) =
+            weight_map.iter().flatten().find(|(tensor, _)| !tensors.contains_key(*tensor))
+        {
+            return Err(CheckpointError::NotInShard { tensor: tensor.clone(), file: file.clone() });
+        }
+        if !has("config.json") {
+            return Err(CheckpointError::NoFile {
+                location: location.to_string(),
+                file: "config.json".to_owned(),
+            });
+        }
+        let config: Value = read_json(stores, &location, "config.json", MAX_CONFIG).await?;
+        if !config.is_object() {
+            let message = "expected an object".to_owned();
+            return Err(CheckpointError::Json { file: "config.json".to_owned(), message });
+        }
+        let shards = opened.into_iter().map(|(object, _, _)| object).collect();
+        let (name, uri) = (checkpoint.name.clone(), checkpoint.uri.clone());
+        Ok(Self { name, uri, location, entries, shards, tensors, config })
+    }
+
+    /// Whether the folder has a file of that name.
+    pub(crate) fn has(&self, file: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name == file)
+    }
+
+    /// Adds the checkpoint's name to an error about it.
+    pub(crate) fn blame(&self, source: CheckpointError) -> crate::Error {
+        crate::Error::Checkpoint { checkpoint: self.name.clone(), source }
+    }
+}
+
+/// Which file each tensor is in. Every file is a plain name: nothing outside the folder is ever read.
+async fn read_index(
+    stores: &Stores,
+    location: &Location,
+) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let file = "model.safetensors.index.json";
+    let index: Index = read_json(stores, location, file, MAX_INDEX).await?;
+    if index.weight_map.0.is_empty() {
+        return Err(CheckpointError::Empty { file: file.to_owned() });
+    }
+    for (tensor, file) in &index.weight_map.0 {
+        let plain = !file.contains(['/', '\\']) && !file.starts_with('.') && !file.contains(char::is_control);
+        if !plain || !file.ends_with(".safetensors") {
+            return Err(CheckpointError::LeavesFolder { tensor: tensor.clone(), file: file.clone() });
+        }
+    }
+    Ok(index.weight_map.0.into_iter().collect())
+}
+
+/// The pinned file, where its tensors' bytes begin, and its tensors.
+async fn read_header(
+    stores: &Stores,
+    location: &Location,
+    file: &str,
+) -> Result<(Object, u64, Vec<Tensor>), CheckpointError> {
+    let object = stores.head(&location.join(file)).await?;
+    let in_header = |source| CheckpointError::Header { file: file.to_owned(), source };
+    if object.size < header::LENGTH_BYTES {
+        return Err(in_header(header::HeaderError::TooShort(object.size)));
+    }
+    let first = stores.read(&object, 0, 8).await?;
+    let first = <[u8; 8]>::try_from(first.as_ref()).unwrap_or([u8::MAX; 8]);
+    let length = header::header_length(first, object.size).map_err(in_header)?;
+    let text = stores.read(&object, header::LENGTH_BYTES, length as usize).await?;
+    let tensors = header::parse(&text, object.size).map_err(in_header)?;
+    Ok((object, header::LENGTH_BYTES + length, tensors))
+}
+
+/// A whole small file.
+pub(crate) async fn read_small(
+    stores: &Stores,
+    folder: &Location,
+    file: &str,
+    limit: u64,
+) -> Result<Bytes, CheckpointError> {
+    let object = stores.head(&folder.join(file)).await?;
+    if object.size > limit {
+        return Err(CheckpointError::TooLong { file: file.to_owned(), size: object.size, limit });
+    }
+    Ok(stores.read(&object, 0, object.size as usize).await?)
+}
+
+/// A whole small JSON file.
+pub(crate) async fn read_json<T: for<'de> Deserialize<'de>>(
+    stores: &Stores,
+    folder: &Location,
+    file: &str,
+    limit: u64,
+) -> Result<T, CheckpointError> {
+    let bytes = read_small(stores, folder, file, limit).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| CheckpointError::Json { file: file.to_owned(), message: error.to_string() })
+}

@@ -1,0 +1,292 @@
+//! Why a pool can't be opened or a merge not be made, and whether another attempt can help.
+
+use mergesearch_recipe::{CheckpointName, RecipeError};
+
+use crate::header::HeaderError;
+use crate::{ElementType, LocationError, StorageError};
+
+/// Why the merger gave up. Every message is one sentence that names the checkpoint, tensor or key; names that came out
+/// of files are quoted and escaped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The recipe is wrong in itself.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A checkpoint's or the output's location is none.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// A checkpoint's place is no checkpoint.
+    #[error("checkpoint {checkpoint}: {source}")]
+    Checkpoint {
+        /// The checkpoint.
+        checkpoint: CheckpointName,
+        /// What is wrong with it.
+        source: CheckpointError,
+    },
+    /// Checkpoints don't fit each other.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The recipe names a checkpoint that isn't in the pool, or elsewhere.
+    #[error("checkpoint {checkpoint}: the pool has no checkpoint of that name at {uri:?}")]
+    NotInPool {
+        /// The checkpoint.
+        checkpoint: CheckpointName,
+        /// Where the recipe says it is.
+        uri: String,
+    },
+    /// No group of the recipe selects a tensor.
+    #[error("tensor {tensor:?}: no group of the recipe selects it")]
+    NoGroup {
+        /// The tensor.
+        tensor: String,
+    },
+    /// A method that isn't computed yet.
+    #[error("method {0}: not supported, expected linear, task_arithmetic or slerp")]
+    UnsupportedMethod(mergesearch_recipe::MergeMethod),
+    /// The output would overwrite a checkpoint that is being read.
+    #[error("output {output}: it is the place of checkpoint {checkpoint}, expected another")]
+    OutputIsSource {
+        /// The output.
+        output: String,
+        /// The checkpoint.
+        checkpoint: CheckpointName,
+    },
+    /// There's already a model.
+    #[error("output {0}: there is a model already; choose another place or allow overwriting")]
+    OutputExists(String),
+    /// Too little memory for even the smallest steps.
+    #[error("memory budget of {budget} bytes: merging {checkpoints} checkpoints needs at least {least}")]
+    Budget {
+        /// What was given.
+        budget: u64,
+        /// What is needed.
+        least: u64,
+        /// How many checkpoints are read.
+        checkpoints: usize,
+    },
+    /// A task of ours ended by a panic or was cancelled by the runtime's end.
+    #[error("internal: a task ended early: {0}")]
+    Task(String),
+}
+
+impl Error {
+    /// Whether the same call may succeed later: a fault of network, server or device, not of the input.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Storage(error) | Self::Checkpoint { source: CheckpointError::Storage(error), .. } => {
+                error.fault.is_transient()
+            }
+            Self::Task(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The exit code of `merger`: 75 for a transient fault, 65 for anything final.
+    pub fn exit_code(&self) -> u8 {
+        if self.is_transient() { 75 } else { 65 }
+    }
+}
+
+/// What is wrong with one checkpoint. File names are those in its folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Reading failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Nothing to load there.
+    #[error("{location}: found neither model.safetensors nor model.safetensors.index.json{hint}")]
+    NoModel {
+        /// The folder.
+        location: String,
+        /// What was found instead.
+        hint: &'static str,
+    },
+    /// A file that must be there isn't.
+    #[error("{location}: found no {file:?}")]
+    NoFile {
+        /// The folder.
+        location: String,
+        /// The file.
+        file: String,
+    },
+    /// A safetensors file that can't be read.
+    #[error("{file:?}: {source}")]
+    Header {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        source: HeaderError,
+    },
+    /// A JSON file that is none, or of another form.
+    #[error("{file:?}: {message}")]
+    Json {
+        /// The file.
+        file: String,
+        /// What is wrong and where.
+        message: String,
+    },
+    /// A JSON file too long to be what its name says.
+    #[error("{file:?}: has {size} bytes, expected at most {limit}")]
+    TooLong {
+        /// The file.
+        file: String,
+        /// Its bytes.
+        size: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// A shard name that isn't a file of the checkpoint's own folder.
+    #[error(
+        "weight_map: tensor {tensor:?} is said to be in {file:?}, expected a safetensors file of the checkpoint's own folder"
+    )]
+    LeavesFolder {
+        /// The tensor.
+        tensor: String,
+        /// What stands there.
+        file: String,
+    },
+    /// The index names a tensor that its shard doesn't have.
+    #[error("weight_map: tensor {tensor:?} is said to be in {file:?}, which doesn't have it")]
+    NotInShard {
+        /// The tensor.
+        tensor: String,
+        /// The shard.
+        file: String,
+    },
+    /// A shard has a tensor that the index says is elsewhere or nowhere.
+    #[error("{file:?}: has tensor {tensor:?}, which weight_map doesn't place there")]
+    NotInIndex {
+        /// The tensor.
+        tensor: String,
+        /// The shard.
+        file: String,
+    },
+    /// No tensor at all.
+    #[error("{file:?}: has no tensors")]
+    Empty {
+        /// The file.
+        file: String,
+    },
+    /// Weights in a form that can't be averaged.
+    #[error("tensor {tensor:?}: dtype {element} can't be merged, expected BF16, F16, F32 or F64")]
+    Unmergeable {
+        /// The tensor.
+        tensor: String,
+        /// Its type.
+        element: ElementType,
+    },
+    /// A tied output head that isn't the embedding.
+    #[error("tensor {head:?}: the model ties it to {embedding:?}, but the two differ")]
+    TiedHead {
+        /// The head.
+        head: String,
+        /// The embedding.
+        embedding: String,
+    },
+}
+
+/// How two checkpoints don't fit. `first` is the checkpoint that the others are compared with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// Nothing to open.
+    #[error("pool: expected at least one checkpoint")]
+    Empty,
+    /// A tensor that only some have.
+    #[error("checkpoint {lacking}: has no tensor {tensor:?}, which checkpoint {having} has")]
+    MissingTensor {
+        /// Who lacks it.
+        lacking: CheckpointName,
+        /// Who has it.
+        having: CheckpointName,
+        /// The tensor.
+        tensor: String,
+    },
+    /// Another shape.
+    #[error(
+        "tensor {tensor:?}: shape {shape:?} in checkpoint {other}, {first_shape:?} in checkpoint {first}"
+    )]
+    Shape {
+        /// The tensor.
+        tensor: String,
+        /// Compared with.
+        first: CheckpointName,
+        /// Its shape.
+        first_shape: Vec<u64>,
+        /// The one that differs.
+        other: CheckpointName,
+        /// Its shape.
+        shape: Vec<u64>,
+    },
+    /// A type that doesn't go with the first one's.
+    #[error(
+        "tensor {tensor:?}: dtype {element} in checkpoint {other}, {first_element} in checkpoint {first}"
+    )]
+    Dtype {
+        /// The tensor.
+        tensor: String,
+        /// Compared with.
+        first: CheckpointName,
+        /// Its type.
+        first_element: ElementType,
+        /// The one that differs.
+        other: CheckpointName,
+        /// Its type.
+        element: ElementType,
+    },
+    /// A buffer or integer tensor, which is never merged, with other content.
+    #[error(
+        "tensor {tensor:?}: not merged, only copied, but differs between checkpoints {first} and {other}"
+    )]
+    Buffer {
+        /// The tensor.
+        tensor: String,
+        /// Compared with.
+        first: CheckpointName,
+        /// The one that differs.
+        other: CheckpointName,
+    },
+    /// A key of config.json that changes what the weights mean.
+    #[error(
+        "config.json: {key} is {value} in checkpoint {other}, {first_value} in checkpoint {first}; expected the same"
+    )]
+    Config {
+        /// The key.
+        key: String,
+        /// Compared with.
+        first: CheckpointName,
+        /// Its value.
+        first_value: String,
+        /// The one that differs.
+        other: CheckpointName,
+        /// Its value.
+        value: String,
+    },
+    /// Tokenizers that read the same text as other tokens.
+    #[error(
+        "tokenizer: {what} is {value} in checkpoint {other}, {first_value} in checkpoint {first}; expected the same"
+    )]
+    Tokenizer {
+        /// The token, merge or file.
+        what: String,
+        /// Compared with.
+        first: CheckpointName,
+        /// Its value.
+        first_value: String,
+        /// The one that differs.
+        other: CheckpointName,
+        /// Its value.
+        value: String,
+    },
+    /// `tokenizer_from` names nobody.
+    #[error("tokenizer_from: no checkpoint of the pool is named {0}")]
+    NoDonor(CheckpointName),
+    /// Two checkpoints of one name.
+    #[error("pool: two checkpoints are named {0}")]
+    DuplicateName(CheckpointName),
+}

@@ -1,0 +1,304 @@
+//! Opens a pool: reads every checkpoint's headers, and finds out whether they can be merged, before anything is.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use mergesearch_recipe::{Checkpoint, CheckpointName, Recipe, TensorPosition};
+
+use crate::checkpoint::OpenCheckpoint;
+use crate::config_rules;
+use crate::contents::same_bytes;
+use crate::element::ElementType;
+use crate::error::{CheckpointError, PoolError};
+use crate::roles::{self, Role};
+use crate::storage::{Object, Stores};
+use crate::tokenizer;
+use crate::{Error, Warning};
+
+/// Checkpoints opened at the same time.
+const CHECKPOINTS_AT_ONCE: usize = 8;
+
+/// The checkpoints to open.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// At least one. The first is the one that others are compared with, and whose element types the output has.
+    pub checkpoints: Vec<Checkpoint>,
+    /// The checkpoint that task vectors are taken from, if any method needs one.
+    pub base: Option<Checkpoint>,
+    /// Whose config, tokenizer and other carried files are used. Default: the base's, else the first checkpoint's.
+    pub tokenizer_from: Option<CheckpointName>,
+}
+
+impl From<&Recipe> for Sources {
+    fn from(recipe: &Recipe) -> Self {
+        Self {
+            checkpoints: recipe.checkpoints.clone(),
+            base: recipe.base.clone(),
+            tokenizer_from: recipe.tokenizer_from.clone(),
+        }
+    }
+}
+
+/// Checkpoints that fit each other, every file pinned to the version that was seen. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// The checkpoints, then the base.
+    members: Arc<[OpenCheckpoint]>,
+    pub(crate) tensors: Arc<[PoolTensor]>,
+    warnings: Vec<Warning>,
+    layer_count: Option<u32>,
+}
+
+/// One tensor of the output and where each member has it.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolTensor {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) role: Role,
+    /// For each member.
+    pub(crate) places: Vec<Place>,
+}
+
+/// A tensor's bytes in one member.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) element: ElementType,
+    pub(crate) shard: usize,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+}
+
+/// A member's pinned files.
+#[derive(Debug, Clone, Copy)]
+pub struct PinnedSource<'a> {
+    /// The checkpoint.
+    pub name: &'a CheckpointName,
+    /// Where it is.
+    pub uri: &'a str,
+    /// Its shards with size and version.
+    pub files: &'a [Object],
+}
+
+impl Pool {
+    /// Reads all headers and configs (and the few small tensors that must be equal), and fails on the first thing that
+    /// doesn't fit.
+    pub async fn open(stores: &Stores, sources: &Sources) -> Result<Self, Error> {
+        let checkpoints = || sources.checkpoints.iter().chain(&sources.base);
+        let mut names = HashSet::new();
+        if let Some(twice) = checkpoints().find(|checkpoint| !names.insert(&checkpoint.name)) {
+            return Err(PoolError::DuplicateName(twice.name.clone()).into());
+        }
+        let members: Vec<OpenCheckpoint> = stream::iter(checkpoints())
+            .map(|checkpoint| OpenCheckpoint::open(stores, checkpoint))
+            .buffered(CHECKPOINTS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let first = members.first().ok_or(PoolError::Empty)?;
+        let donor = match (&sources.tokenizer_from, &sources.base) {
+            (Some(name), _) => members
+                .iter()
+                .find(|member| member.name == *name)
+                .ok_or_else(|| PoolError::NoDonor(name.clone()))?,
+            (None, Some(_)) => members.last().unwrap_or(first),
+            (None, None) => first,
+        };
+        compare_configs(&members)?;
+        let (tensors, mut warnings) = compare_tensors(stores, &members).await?;
+        warnings.extend(tokenizer::compare(stores, &members, donor).await?);
+        let layer_count = TensorPosition::layer_count(tensors.iter().map(|tensor| tensor.name.as_str()));
+        Ok(Self { members: members.into(), tensors: tensors.into(), warnings, layer_count })
+    }
+
+    /// What a user should know although the pool can be merged.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Transformer layers, by the tensors' names; none when no name has a number where layers have theirs.
+    pub const fn layer_count(&self) -> Option<u32> {
+        self.layer_count
+    }
+
+    /// Bytes of all shards together.
+    pub fn total_bytes(&self) -> u64 {
+        self.members.iter().flat_map(|member| &member.shards).map(|shard| shard.size).sum()
+    }
+
+    /// Numbers in one merged model.
+    pub fn parameter_count(&self) -> u64 {
+        self.tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum()
+    }
+
+    /// The names of the tensors that are merged, in the output's order.
+    pub fn merged_tensors(&self) -> impl Iterator<Item = &str> {
+        self.tensors.iter().filter(|tensor| tensor.role == Role::Merged).map(|tensor| tensor.name.as_str())
+    }
+
+    /// Every member with the versions of its shards, the base last: the same versions give the same merges.
+    pub fn sources(&self) -> impl Iterator<Item = PinnedSource<'_>> {
+        self.members.iter().map(|member| PinnedSource {
+            name: &member.name,
+            uri: &member.uri,
+            files: &member.shards,
+        })
+    }
+
+    pub(crate) fn members(&self) -> &[OpenCheckpoint] {
+        &self.members
+    }
+
+    /// The index of a recipe's checkpoint among the members.
+    pub(crate) fn member(&self, checkpoint: &Checkpoint) -> Result<usize, Error> {
+        let found = self
+            .members
+            .iter()
+            .position(|member| member.name == checkpoint.name && member.uri == checkpoint.uri);
+        found.ok_or_else(|| Error::NotInPool {
+            checkpoint: checkpoint.name.clone(),
+            uri: checkpoint.uri.clone(),
+        })
+    }
+}
+
+fn compare_configs(members: &[OpenCheckpoint]) -> Result<(), PoolError> {
+    let Some((first, others)) = members.split_first() else { return Ok(()) };
+    let meaning = config_rules::meaning(&first.config);
+    for other in others {
+        let theirs = config_rules::meaning(&other.config);
+        if let Some((key, ours, theirs)) = config_rules::first_difference(&meaning, &theirs) {
+            return Err(PoolError::Config {
+                key: key.to_owned(),
+                first: first.name.clone(),
+                first_value: config_rules::shown(ours),
+                other: other.name.clone(),
+                value: config_rules::shown(theirs),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The output's tensors in natural order.
+async fn compare_tensors(
+    stores: &Stores,
+    members: &[OpenCheckpoint],
+) -> Result<(Vec<PoolTensor>, Vec<Warning>), Error> {
+    let mut warnings = Vec::new();
+    let mut tensors = Vec::new();
+    for name in roles::all_names(members) {
+        let lacking = members.iter().find(|member| !member.tensors.contains_key(name));
+        if let Some(embedding) = roles::tied_embedding(name, members) {
+            check_tied_head(stores, members, name, embedding).await?;
+            warnings.push(Warning::TiedHeadDropped { tensor: name.to_owned() });
+            continue;
+        }
+        if let Some(lacking) = lacking {
+            if roles::is_buffer(name) {
+                let (tensor, lacking) = (name.to_owned(), lacking.name.clone());
+                warnings.push(Warning::BufferDropped { tensor, lacking });
+                continue;
+            }
+            let having = members.iter().find(|member| member.tensors.contains_key(name)).unwrap_or(lacking);
+            return Err(PoolError::MissingTensor {
+                lacking: lacking.name.clone(),
+                having: having.name.clone(),
+                tensor: name.to_owned(),
+            }
+            .into());
+        }
+        let tensor = compare_tensor(members, name)?;
+        if tensor.role == Role::Copied {
+            check_copied(stores, members, &tensor).await?;
+        }
+        tensors.push(tensor);
+    }
+    Ok((tensors, warnings))
+}
+
+/// One tensor that all members have.
+fn compare_tensor(members: &[OpenCheckpoint], name: &str) -> Result<PoolTensor, Error> {
+    let mut all = members.iter().filter_map(|member| Some((member, member.tensors.get(name)?)));
+    let Some((first, form)) = all.next() else { return Err(PoolError::Empty.into()) };
+    for (other, theirs) in all {
+        let (tensor, first, other) = (name.to_owned(), first.name.clone(), other.name.clone());
+        if theirs.shape != form.shape {
+            let (first_shape, shape) = (form.shape.clone(), theirs.shape.clone());
+            return Err(PoolError::Shape { tensor, first, first_shape, other, shape }.into());
+        }
+        let both_float = theirs.element.float().is_some() && form.element.float().is_some();
+        if theirs.element != form.element && !both_float {
+            let (first_element, element) = (form.element, theirs.element);
+            return Err(PoolError::Dtype { tensor, first, first_element, other, element }.into());
+        }
+    }
+    let whole_bytes = form.element.bits() % 8 == 0;
+    let role = if (roles::is_buffer(name) && whole_bytes) || form.element.is_discrete() {
+        Role::Copied
+    } else if form.element.float().is_some() {
+        Role::Merged
+    } else {
+        let tensor = name.to_owned();
+        return Err(first.blame(CheckpointError::Unmergeable { tensor, element: form.element }));
+    };
+    let places = members.iter().filter_map(|member| member.tensors.get(name)).map(|place| Place {
+        element: place.element,
+        shard: place.shard,
+        offset: place.offset,
+        size: place.size,
+    });
+    Ok(PoolTensor { name: name.to_owned(), shape: form.shape.clone(), role, places: places.collect() })
+}
+
+/// A copied tensor is the same everywhere, in type and bytes.
+async fn check_copied(stores: &Stores, members: &[OpenCheckpoint], tensor: &PoolTensor) -> Result<(), Error> {
+    let mut all = members.iter().zip(&tensor.places);
+    let Some((first, ours)) = all.next() else { return Ok(()) };
+    for (other, theirs) in all {
+        let same = ours.element == theirs.element
+            && same_bytes(
+                stores,
+                (&first.shards[ours.shard], ours.offset),
+                (&other.shards[theirs.shard], theirs.offset),
+                ours.size,
+            )
+            .await?;
+        if !same {
+            return Err(PoolError::Buffer {
+                tensor: tensor.name.clone(),
+                first: first.name.clone(),
+                other: other.name.clone(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// An output head that the config ties to the embedding equals it wherever it's written.
+async fn check_tied_head(
+    stores: &Stores,
+    members: &[OpenCheckpoint],
+    head: &str,
+    embedding: &str,
+) -> Result<(), Error> {
+    for member in members {
+        let (Some(ours), Some(theirs)) = (member.tensors.get(head), member.tensors.get(embedding)) else {
+            continue;
+        };
+        let same = ours.element == theirs.element
+            && ours.shape == theirs.shape
+            && same_bytes(
+                stores,
+                (&member.shards[ours.shard], ours.offset),
+                (&member.shards[theirs.shard], theirs.offset),
+                ours.size,
+            )
+            .await?;
+        if !same {
+            let (head, embedding) = (head.to_owned(), embedding.to_owned());
+            return Err(member.blame(CheckpointError::TiedHead { head, embedding }));
+        }
+    }
+    Ok(())
+}

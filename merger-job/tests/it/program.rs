@@ -1,0 +1,1 @@
+//! Bad input: each case is one clear sentence, final, and never a panic.
