@@ -1,10 +1,10 @@
 //! `spec.evaluation`: the user's evaluator as a pod template.
 
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
-use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::defaults;
+use crate::{cel, defaults};
 
 /// Name of the evaluator's container in the template.
 pub const EVALUATOR: &str = "evaluator";
@@ -12,7 +12,8 @@ pub const EVALUATOR: &str = "evaluator";
 /// The evaluator: it finds a merged checkpoint in `$MERGESEARCH_MODEL_DIR`, the stage (`search`, `test` or `heldout`) in
 /// `$MERGESEARCH_STAGE`, and writes its results under `$MERGESEARCH_RESULTS_DIR`: the JSON of lm-evaluation-harness, or a
 /// flat JSON of metric to number or `{value, stderr}`.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::evaluation()))]
 #[serde(rename_all = "camelCase")]
 pub struct Evaluation {
     /// The pod to evaluate with: exactly one container, named `evaluator`, with a `command`, without probes and lifecycle

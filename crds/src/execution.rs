@@ -7,10 +7,11 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::defaults;
+use crate::{cel, defaults};
 
 /// How trials are run.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::execution()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Execution {
     /// `PerTrial`: one pod merges and evaluates; for merges that are short beside the evaluation. `MergeThenEvaluate`: a
@@ -109,6 +110,7 @@ pub enum ImagePullPolicy {
 
 /// The volume that a candidate is written to.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::scratch()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scratch {
     /// `Memory` for a volume in memory, which counts against the pod's memory; else the node's disk. Not with
@@ -134,6 +136,7 @@ pub enum ScratchMedium {
 
 /// Where candidates are handed from the pods that merge to those that evaluate: exactly one of the two.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[schemars(extend("x-kubernetes-validations" = cel::handoff()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Handoff {
     /// A prefix in object storage. Mutable. Example: `s3://scratch/candidates`.
@@ -148,6 +151,7 @@ pub struct Handoff {
 
 /// A cache of sources near the pods: exactly one of `hostPath` and `claimName`.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::pool_cache()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PoolCache {
     /// A folder of the node; its namespace must allow `hostPath` volumes. Mutable. Example: `/var/cache/mergesearch`.

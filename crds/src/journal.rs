@@ -1,13 +1,16 @@
 //! The journal of a search in a cluster: chunks of its history, chained by hash.
 
-use kube::{CustomResource, KubeSchema};
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::cel;
 
 /// Size in bytes of [`MergeSearchJournalSpec::records`] at which a chunk is sealed and the next one begins.
 pub const SEAL_BYTES: usize = 128 * 1024;
 
 /// A chunk of a search's history. Written by the operator only; owned by its search.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[kube(
     group = "mergesearch.dev",
     version = "v1alpha1",
@@ -21,11 +24,7 @@ pub const SEAL_BYTES: usize = 128 * 1024;
     printcolumn(name = "Sealed", type_ = "boolean", json_path = ".spec.sealed"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[x_kube(
-    validation = ("self.searchUid == oldSelf.searchUid && self.index == oldSelf.index && self.previousHash == oldSelf.previousHash", "searchUid, index and previousHash are immutable"),
-    validation = ("!oldSelf.sealed || self == oldSelf", "a sealed chunk is immutable"),
-    validation = ("self.records.startsWith(oldSelf.records)", "records are only appended"),
-)]
+#[schemars(extend("x-kubernetes-validations" = cel::merge_search_journal_spec()))]
 #[serde(rename_all = "camelCase")]
 pub struct MergeSearchJournalSpec {
     /// The `metadata.uid` of the search. Immutable.

@@ -5,7 +5,7 @@ use mergesearch_recipe::MergeMethod;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::defaults;
+use crate::{cel, defaults};
 
 /// How checkpoints are merged and what the search may vary.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -62,6 +62,7 @@ pub struct Weights {
 /// Which tensors share one set of weights: the whole model, unless one of the two is given. More groups mean more
 /// dimensions, and a search that needs more trials: about 10 for each dimension.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[schemars(extend("x-kubernetes-validations" = cel::granularity()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Granularity {
     /// Splits the layers into this many blocks of equal size (the last may be shorter by rounding), each with weights of
@@ -100,14 +101,11 @@ pub struct Parameters {
     /// Factor on the sum of task vectors, for task-vector methods. Default: searched in 0 to 2 from 1. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda: Option<ParameterRange>,
-    /// Fraction of each task vector that is kept, above 0 and at most 1, for methods that drop some. Default: searched
-    /// in 0.1 to 1 from 1. Immutable.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub density: Option<ParameterRange>,
 }
 
 /// The range of one parameter, or its one value.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::parameter_range()))]
 #[serde(rename_all = "camelCase")]
 pub struct ParameterRange {
     /// Fixes the parameter: it is not searched. Not with the other fields. Example: `1.0`.
@@ -122,6 +120,15 @@ pub struct ParameterRange {
     /// Where the search starts. Default: the parameter's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<f64>,
+}
+
+impl ParameterRange {
+    /// The smallest and largest value and the start, with the parameter's own where the range is silent. A fixed value is
+    /// all three.
+    pub fn bounds(&self, min: f64, max: f64, start: f64) -> (f64, f64, f64) {
+        let or = |own: Option<f64>, default: f64| self.value.or(own).unwrap_or(default);
+        (or(self.min, min), or(self.max, max), or(self.start, start))
+    }
 }
 
 /// Element type of floating-point tensors.
@@ -170,6 +177,11 @@ macro_rules! methods {
         impl Method {
             /// Every method, in the order of the schema.
             pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Those that this version can merge with.
+            pub fn supported() -> impl Iterator<Item = Self> {
+                Self::ALL.iter().copied().filter(|&method| MergeMethod::from(method).is_supported())
+            }
         }
     };
 }

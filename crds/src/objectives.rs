@@ -9,11 +9,12 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
-use crate::defaults;
 use crate::schema::EITHER;
+use crate::{cel, defaults};
 
 /// A metric that the search improves.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::objective()))]
 #[serde(rename_all = "camelCase")]
 pub struct Objective {
     /// The name in tables and reports. Unique among objectives and held-out metrics. Example: `math`.
@@ -65,14 +66,16 @@ pub enum Direction {
     Minimize,
 }
 
-/// Limits of an objective's value, in the metric's own unit.
+/// The limit of an objective's value, in the metric's own unit: `min` when larger is better, `max` when smaller is.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Constraint {
-    /// The smallest allowed value: a number, or `{relativeTo, delta}`. Example: `{relativeTo: base, delta: -0.005}`.
+    /// The smallest allowed value, for `Maximize`: a number, or `{relativeTo, delta}`, where `relativeTo` is `base`,
+    /// `uniform`, `bestSingle` or the name of a checkpoint, and `delta` (default 0) is added to its value. Example:
+    /// `{relativeTo: base, delta: -0.005}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<Bound>,
-    /// The largest allowed value: a number, or `{relativeTo, delta}`. Example: `7.5`.
+    /// The largest allowed value, for `Minimize`: a number, or `{relativeTo, delta}` as in `min`. Example: `7.5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<Bound>,
 }
@@ -130,7 +133,7 @@ pub enum Bound {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RelativeBound {
-    /// `base`, `uniform`, or the name of a checkpoint or of an entry of `baselines`.
+    /// `base`, `uniform`, `bestSingle`, or the name of a checkpoint.
     pub relative_to: String,
     /// What is added to the baseline's value, in the metric's unit. Default: 0.
     #[serde(default)]

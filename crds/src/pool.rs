@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The checkpoints to merge.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Pool {
     /// 2 to 256 checkpoints of one architecture: the same tensor names and shapes. Immutable.
     #[schemars(length(min = 2, max = 256))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub checkpoints: Vec<CheckpointSource>,
     /// The common ancestor. Task-vector methods (`TaskArithmetic`, `Ties`, ...) need one; for every method it is
     /// evaluated as a baseline and constraints may refer to it. Not one of `checkpoints`. Immutable.
@@ -40,7 +39,7 @@ pub struct CheckpointSource {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
-    /// The name in reports and in `relativeTo`. Unique, and not that of a checkpoint. Example: `production`.
+    /// The name in reports. Unique, and not that of a checkpoint. Example: `production`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Weight of each checkpoint by name; those left out have weight 0. The weights sum to 1 (within 0.000001). Example:

@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::defaults;
+use crate::{cel, defaults};
 
 /// Which merges are published, in the Hugging Face layout with a model card, when the search ends.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[schemars(extend("x-kubernetes-validations" = cel::publish()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Publish {
     /// How many merges of the front, best search fitness first. 0 publishes nothing. Default: 1. Mutable.

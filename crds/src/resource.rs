@@ -1,18 +1,19 @@
 //! The `MergeSearch` resource: what a user writes, as one type.
 
-use kube::{CustomResource, KubeSchema};
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Baseline, Budget, Evaluation, Execution, HeldOut, Merge, MergeSearchStatus, Objective, Pool, Publish,
-    SearchSpec, Storage,
+    SearchSpec, Storage, cel,
 };
 
 /// A search over the merges of a pool of checkpoints.
 ///
 /// Immutable once created: `pool`, `merge`, `objectives`, `heldOut`, `search`, `baselines`, `storage.output` and what
 /// the evaluator runs (its image, command, args and env). Everything else may change while the search runs.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "mergesearch.dev",
     version = "v1alpha1",
@@ -25,44 +26,15 @@ use crate::{
     status = "MergeSearchStatus",
     derive = "PartialEq",
     doc = "A search over the merges of a pool of checkpoints of one architecture, for those that are Pareto-optimal on the user's own evaluations.",
-    printcolumn(
-        name = "Generation",
-        type_ = "integer",
-        json_path = ".status.generation",
-        description = "Generations of CMA-ES that are complete."
-    ),
-    printcolumn(
-        name = "Trials",
-        type_ = "integer",
-        json_path = ".status.trials.succeeded",
-        description = "Trials that succeeded."
-    ),
-    printcolumn(
-        name = "Best",
-        type_ = "number",
-        json_path = ".status.best.fitness",
-        description = "Search fitness of the best trial; larger is better."
-    ),
-    printcolumn(
-        name = "Front",
-        type_ = "integer",
-        json_path = ".status.frontSize",
-        description = "Non-dominated trials found so far."
-    ),
-    printcolumn(
-        name = "State",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Progressing")].reason"#,
-        description = "What the search is doing or waiting for."
-    ),
-    printcolumn(
-        name = "Completed",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Completed")].status"#,
-        description = "Whether the search has ended with a result."
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Generation", "type": "integer", "jsonPath": ".status.generation", "description": "Generations of CMA-ES that are complete."}"#,
+    printcolumn = r#"{"name": "Trials", "type": "integer", "jsonPath": ".status.trials.succeeded", "description": "Trials that succeeded."}"#,
+    printcolumn = r#"{"name": "Best", "type": "number", "jsonPath": ".status.best.fitness", "description": "Search fitness of the best trial; larger is better."}"#,
+    printcolumn = r#"{"name": "Front", "type": "integer", "jsonPath": ".status.frontSize", "description": "Non-dominated trials found so far."}"#,
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Progressing\")].reason", "description": "What the search is doing or waiting for."}"#,
+    printcolumn = r#"{"name": "Completed", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Completed\")].status", "description": "Whether the search has ended with a result."}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
+#[schemars(extend("x-kubernetes-validations" = cel::merge_search_spec()))]
 #[serde(rename_all = "camelCase")]
 pub struct MergeSearchSpec {
     /// The checkpoints to merge. Immutable.
@@ -72,13 +44,13 @@ pub struct MergeSearchSpec {
     pub merge: Merge,
     /// What the search improves: at least one metric of the evaluator. Immutable.
     #[schemars(length(min = 1, max = 16))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub objectives: Vec<Objective>,
     /// Metrics that never steer the search and are measured once, at the end, on the finalists: what the search must not
     /// have spoiled. Default: none. Immutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub held_out: Vec<HeldOut>,
     /// The search algorithm. Every field has a default. Immutable.
     #[serde(default)]
@@ -99,7 +71,7 @@ pub struct MergeSearchSpec {
     /// instance the weights in use today. Default: none. Immutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub baselines: Vec<Baseline>,
     /// Stops every running trial and starts none until it is `false` again. Stopped trials are run again later; nothing
     /// that has finished is lost. Default: `false`.

@@ -16,7 +16,7 @@ pub(crate) const EITHER: &str = "x-mergesearch-either";
 /// The schema of a whole manifest, with descriptions.
 pub(crate) static MANIFEST: LazyLock<Value> = LazyLock::new(|| {
     let mut spec = schema_of::<MergeSearchSpec>();
-    bound_template(&mut spec);
+    fit_template(&mut spec);
     json!({
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
@@ -46,24 +46,28 @@ fn schema_of<T: JsonSchema>() -> Value {
         .to_value()
 }
 
-/// Limits the lists of the pod template that rules go through: the API server estimates what a rule costs from the
-/// largest list it could meet, and refuses rules over unlimited ones.
-pub(crate) fn bound_template(spec: &mut Value) {
-    const POD: &str = "/properties/evaluation/properties/template/properties/spec/properties";
-    const LIMITS: [(&str, u32, &str); 3] =
-        [("initContainers", 16, "name"), ("containers", 8, "name"), ("volumes", 64, "name")];
-    for (list, most, key) in LIMITS {
-        if let Some(Value::Object(schema)) = spec.pointer_mut(&format!("{POD}/{list}")) {
-            schema.insert("maxItems".to_owned(), most.into());
-        }
-        if let Some(Value::Object(schema)) = spec.pointer_mut(&format!("{POD}/{list}/items/properties/{key}"))
-        {
-            schema.insert("maxLength".to_owned(), 63.into());
+/// Fits Kubernetes' schema of a pod template to a search: without what a template can't have, and with limits on the
+/// lists that rules go through. The API server estimates what a rule costs from the largest list it could meet, and
+/// refuses rules over unlimited ones.
+pub(crate) fn fit_template(spec: &mut Value) {
+    const TEMPLATE: &str = "/properties/evaluation/properties/template/properties";
+    const CLAIM: &str = "/properties/execution/properties/scratch/properties/volumeClaimTemplate/properties";
+    for embedded in [TEMPLATE, CLAIM] {
+        if let Some(Value::Object(metadata)) = spec.pointer_mut(&format!("{embedded}/metadata/properties")) {
+            metadata.retain(|field, _| field == "labels" || field == "annotations");
         }
     }
-    for list in ["initContainers", "containers"] {
-        if let Some(Value::Object(schema)) = spec.pointer_mut(&format!("{POD}/{list}/items/properties/env")) {
-            schema.insert("maxItems".to_owned(), 256.into());
+    let Some(pod) = spec.pointer_mut(&format!("{TEMPLATE}/spec/properties")) else { return };
+    if let Value::Object(pod) = pod {
+        pod.remove("ephemeralContainers");
+    }
+    let mut limit = |schema: &str, keyword: &str, most: u32| {
+        if let Some(Value::Object(schema)) = pod.pointer_mut(schema) {
+            schema.insert(keyword.to_owned(), most.into());
         }
+    };
+    for (list, most) in [("initContainers", 16), ("containers", 8), ("volumes", 64)] {
+        limit(&format!("/{list}"), "maxItems", most);
+        limit(&format!("/{list}/items/properties/name"), "maxLength", 63);
     }
 }

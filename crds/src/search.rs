@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::defaults;
+use crate::{cel, defaults};
 
 /// The search algorithm and its constants.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::search_spec()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SearchSpec {
     /// The algorithm: `CmaEs`. Default: `CmaEs`. Immutable.

@@ -1,12 +1,11 @@
 //! `status`: a bounded summary of a search. The whole history is in its journal.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What has been observed of a search.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MergeSearchStatus {
     /// The `metadata.generation` that this status describes.
@@ -15,7 +14,7 @@ pub struct MergeSearchStatus {
     /// `Accepted`, `PoolVerified`, `Progressing`, `Suspended`, `Completed` and `Failed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// Generations of CMA-ES that are complete.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +43,7 @@ pub struct MergeSearchStatus {
     /// At most 64 non-dominated trials, spread over the front when it has more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["trial".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["trial"]))]
     pub front: Vec<FrontTrial>,
     /// How many trials are non-dominated.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,12 +54,12 @@ pub struct MergeSearchStatus {
     /// The scores of the baselines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 320))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub baselines: Vec<BaselineScore>,
     /// The merges that were published.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["trial".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["trial"]))]
     pub published: Vec<PublishedTrial>,
     /// The names of the journal's chunks, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

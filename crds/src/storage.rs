@@ -1,13 +1,13 @@
 //! `spec.storage`: where results go and how object storage is reached.
 
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::defaults;
+use crate::{cel, defaults};
 
 /// Where results go and how object storage is reached.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = cel::storage()))]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// The prefix that everything is written under: reports, and published checkpoints unless `publish.uri` says

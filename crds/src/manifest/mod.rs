@@ -96,11 +96,11 @@ fn wrong_kind(documents: &[Value], findings: &mut Findings) {
             );
         }
         [document] if document["kind"].is_null() => {
-            findings.error("kind", format!("required, but missing: {KIND}"))
+            findings.error("kind", format!("required, but missing: {KIND}"));
         }
         [document] => findings.error("kind", format!("expected {KIND}, found {}", document["kind"])),
         several => {
-            findings.error("", format!("expected one {KIND} among {} documents, found none", several.len()))
+            findings.error("", format!("expected one {KIND} among {} documents, found none", several.len()));
         }
     }
 }

@@ -1,3 +1,5 @@
 //! The manifest and the generated files, from outside.
 
+mod cel;
+mod generated;
 mod manifest;
