@@ -13,7 +13,7 @@ use mergesearch_search::{
 };
 
 /// A pool of `pool` checkpoints, two objectives and a held-out metric.
-pub fn config(pool: usize) -> SearchConfig {
+pub(crate) fn config(pool: usize) -> SearchConfig {
     let checkpoint = |name: String| Checkpoint {
         uri: format!("file:///pool/{name}"),
         name: CheckpointName::try_from(name).unwrap(),
@@ -52,7 +52,7 @@ pub fn config(pool: usize) -> SearchConfig {
     }
 }
 
-pub fn objective(name: &str) -> Objective {
+pub(crate) fn objective(name: &str) -> Objective {
     let metric = metric(&format!("{name}/exact_match"));
     Objective {
         name: name.into(),
@@ -65,7 +65,7 @@ pub fn objective(name: &str) -> Objective {
 }
 
 fn metric(text: &str) -> MetricName {
-    text.parse().unwrap()
+    MetricName::try_from(text).unwrap()
 }
 
 /// Where each objective is best: two points near each other and outside the simplex.
@@ -92,7 +92,7 @@ fn score(recipe: &Recipe, objective: usize, shift: f64) -> Measurement {
 }
 
 /// The world's own evaluator.
-pub fn evaluate(trial: &Trial) -> TrialResult {
+pub(crate) fn evaluate(trial: &Trial) -> TrialResult {
     let scores = |stage: Stage| match stage {
         Stage::Search => vec![score(&trial.recipe, 0, 0.0), score(&trial.recipe, 1, 0.0)],
         Stage::Test => vec![score(&trial.recipe, 0, 0.01), score(&trial.recipe, 1, 0.01)],
@@ -106,13 +106,13 @@ pub fn evaluate(trial: &Trial) -> TrialResult {
     }
 }
 
-pub fn failure(trial: &Trial) -> TrialResult {
+pub(crate) fn failure(trial: &Trial) -> TrialResult {
     let outcome = TrialOutcome::Failed("the evaluator exited with code 1".into());
     TrialResult { id: trial.id.clone(), outcome, gpu_seconds: 1.0 }
 }
 
 /// Runs a search to its end: `capacity` trials at a time, ending in an order drawn from `order`. Returns the journal.
-pub fn run(
+pub(crate) fn run(
     search: &mut Search,
     capacity: usize,
     order: u64,
@@ -136,14 +136,14 @@ pub fn run(
 }
 
 /// A whole search with the world's evaluator.
-pub fn searched(config: SearchConfig, capacity: usize, order: u64) -> (Search, Vec<Record>) {
+pub(crate) fn searched(config: SearchConfig, capacity: usize, order: u64) -> (Search, Vec<Record>) {
     let mut search = Search::new(config).unwrap();
     let journal = run(&mut search, capacity, order, evaluate);
     (search, journal)
 }
 
 /// What has to be equal when two searches did the same: every trial with its scores, and the front.
-pub fn essence(search: &Search) -> String {
+pub(crate) fn essence(search: &Search) -> String {
     let mut ids: Vec<_> = search.search_trials().cloned().collect();
     ids.sort();
     let rows: Vec<_> = ids.iter().map(|id| search.row(id).unwrap()).collect();

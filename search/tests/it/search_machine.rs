@@ -234,7 +234,8 @@ fn an_infeasible_merge_is_never_the_best() {
     for id in bounded.front() {
         assert!(
             bounded.row(&id).unwrap().search[1].value >= uniform + 0.02,
-            "{id} (free search: {unbounded})"
+            "{id} (free search: {})",
+            unbounded
         );
     }
     assert!(bounded.row(&TrialId::Uniform).unwrap().fitness.is_none());
