@@ -43,7 +43,7 @@ impl Problem {
             .unwrap_or_else(|| Constants::default_population_size(encoding.dimension()));
         let problem = Self { config, encoding, population_size };
         let uniform = equal_weights(problem.config.checkpoints.len(), 0..problem.config.checkpoints.len());
-        problem.cma(&uniform, 0).map_err(|problem| ConfigError::Optimizer(problem))?;
+        problem.cma(&uniform, 0).map_err(ConfigError::Optimizer)?;
         Ok(problem)
     }
 

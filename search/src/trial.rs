@@ -69,7 +69,7 @@ pub enum TrialId {
         generation: u32,
     },
     /// The final stages of a search trial: `final-g0004-c012`.
-    Final(Box<TrialId>),
+    Final(Box<Self>),
 }
 
 impl TrialId {

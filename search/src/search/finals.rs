@@ -15,7 +15,7 @@ impl Search {
             self.greedy().map(|greedy| greedy.trial),
             self.best_baseline(),
         ];
-        let mean = self.optimizer.as_ref().and_then(|optimizer| optimizer.mean()).map(|(id, _)| id);
+        let mean = self.final_mean().map(|(id, _)| id);
         let mut subjects: Vec<TrialId> = Vec::new();
         for id in baselines.into_iter().flatten().chain(self.finalists_of_front()).chain(mean) {
             let id = self.without_duplicate(id);

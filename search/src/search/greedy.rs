@@ -17,7 +17,8 @@ pub(super) struct Greedy {
 impl Search {
     /// How many attempts there are at most; reserved in the budget, so that no generation depends on how fast they are.
     pub(super) fn greedy_steps(&self) -> usize {
-        let singles = self.ranked_singles().map_or(self.config().checkpoints.len(), |ranked| ranked.len());
+        let singles =
+            self.ranked_singles().map_or_else(|| self.config().checkpoints.len(), |ranked| ranked.len());
         self.config().greedy_steps.min(singles.saturating_sub(1))
     }
 
@@ -32,7 +33,7 @@ impl Search {
         let &best = ranked.first()?;
         let mut ingredients = vec![best];
         let mut trial = TrialId::Single(self.config().checkpoints[best].name.clone());
-        for step in 1..=self.greedy_steps() {
+        for (step, &next) in ranked.iter().enumerate().skip(1).take(self.greedy_steps()) {
             let id = TrialId::Greedy(step);
             if step >= attempt || self.ending(&id).is_none() {
                 return Some(Greedy { ingredients, trial, next: Some(step) });
@@ -42,7 +43,7 @@ impl Search {
                 .fitness(&id)
                 .is_some_and(|fitness| self.fitness(&trial).is_none_or(|kept| fitness >= kept))
             {
-                ingredients.push(ranked[step]);
+                ingredients.push(next);
                 trial = id;
             }
         }

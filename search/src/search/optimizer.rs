@@ -103,13 +103,13 @@ impl Optimizer {
         }
         loop {
             match self.open.take() {
-                Some(front) => match self.closing(search) {
-                    Some(members) => self.close(search, &members, &front),
-                    None => {
+                Some(front) => {
+                    let Some(members) = self.closing(search) else {
                         self.open = Some(front);
                         return;
-                    }
-                },
+                    };
+                    self.close(search, &members, &front);
+                }
                 None if self.may_open(search) => {
                     let front = self.archive.members().map(|(_, point)| point.to_vec()).collect();
                     self.open = Some(front);
@@ -226,7 +226,7 @@ impl Optimizer {
     /// The next candidate to issue, with its sample.
     pub(super) fn next_candidate(&self, search: &Search) -> Option<(TrialId, Vec<f64>)> {
         self.open.as_ref()?;
-        let index = (0..).find(|&index| search.trial(&self.candidate(index)).is_none())?;
+        let index = (0..u32::MAX).find(|&index| search.trial(&self.candidate(index)).is_none())?;
         let inside = (index as usize) < self.cma.population_size();
         if !inside && (search.config().barrier || !search.affords(1)) {
             return None;
@@ -292,7 +292,8 @@ impl Search {
     /// The greedy lane counts in full from the start, however far it is: no generation depends on how fast it runs.
     pub(super) fn affords_trials(&self, more: usize) -> bool {
         let used = self.evaluations().filter(|id| !matches!(id, TrialId::Greedy(_))).count();
-        used + more + self.greedy_steps() + 1 <= self.config().budget.max_trials
+        let final_mean = 1;
+        used + more + self.greedy_steps() + final_mean <= self.config().budget.max_trials
     }
 
     fn affords_gpu(&self, more: usize) -> bool {

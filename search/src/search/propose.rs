@@ -48,11 +48,14 @@ impl Search {
     /// The earlier trial with the same recipe. The greedy lane and the generations are compared with the rounds and
     /// each with itself, but not with each other: which of two came first would depend on how fast they are.
     fn original(&self, id: &TrialId, key: &str) -> Option<TrialId> {
-        let comparable = |other: &TrialId| match (id, other) {
-            (TrialId::Final(_), _) | (_, TrialId::Final(_)) => false,
-            (TrialId::Greedy(_), TrialId::Candidate { .. })
-            | (TrialId::Candidate { .. }, TrialId::Greedy(_)) => false,
-            _ => true,
+        let comparable = |other: &TrialId| {
+            !matches!(
+                (id, other),
+                (TrialId::Final(_), _)
+                    | (_, TrialId::Final(_))
+                    | (TrialId::Greedy(_), TrialId::Candidate { .. })
+                    | (TrialId::Candidate { .. }, TrialId::Greedy(_))
+            )
         };
         self.trials
             .iter()
@@ -81,7 +84,7 @@ impl Search {
     }
 
     /// The distribution's mean as the last search trial, once a generation has closed.
-    fn final_mean(&self) -> Option<(TrialId, Vec<f64>)> {
+    pub(super) fn final_mean(&self) -> Option<(TrialId, Vec<f64>)> {
         self.optimizer.as_ref()?.mean()
     }
 

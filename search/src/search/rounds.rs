@@ -92,7 +92,7 @@ impl Search {
                 TrialOutcome::Succeeded(_) => None,
             }
         };
-        let allowed = self.config().budget.max_failed_trials.unwrap_or(self.problem.population_size());
+        let allowed = self.config().budget.max_failed_trials.unwrap_or_else(|| self.population_size());
         if failures.len() > allowed {
             let last = last(&failures)?;
             return Some(format!(

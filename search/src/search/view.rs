@@ -83,7 +83,7 @@ impl Search {
     pub fn progress(&self) -> Progress {
         let (succeeded, failed) = self.counts();
         let finals = self.finals();
-        let finals_planned = finals.as_ref().map_or(5 + self.config().finalists, Vec::len);
+        let finals_planned = finals.as_ref().map_or_else(|| 5 + self.config().finalists, Vec::len);
         let budget_left = if self.search_end().is_some() { 0 } else { self.trials_left() };
         let issued = self.trials.iter().filter(|state| state.duplicate_of.is_none());
         let finals_issued = self.trials.iter().filter(|state| matches!(state.id, TrialId::Final(_))).count();
@@ -205,13 +205,13 @@ impl Search {
                 ));
             }
         }
-        for id in self.best().into_iter() {
-            if let Some(row) = self.row(&id).filter(|row| row.absolute_weights > LARGE_WEIGHTS) {
-                warnings.push(format!(
-                    "the best merge {id} has absolute weights that sum to {:.2}: it extrapolates far beyond the pool",
-                    row.absolute_weights
-                ));
-            }
+        if let Some(row) =
+            self.best().and_then(|id| self.row(&id)).filter(|row| row.absolute_weights > LARGE_WEIGHTS)
+        {
+            warnings.push(format!(
+                "the best merge {} has absolute weights that sum to {:.2}: it extrapolates far beyond the pool",
+                row.trial, row.absolute_weights
+            ));
         }
         warnings
     }

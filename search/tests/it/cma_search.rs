@@ -128,6 +128,29 @@ fn a_restored_snapshot_continues_bit_for_bit() {
     }
 }
 
+/// The same bits on every machine, in every build profile: nothing but portable arithmetic steers.
+#[test]
+fn golden_states_never_change() {
+    let after_30_generations = [3, 12].map(|n| {
+        let mut cma = Cma::new(CmaConfig::new(vec![0.0; n], 0.3)).unwrap();
+        for _ in 0..30 {
+            cma.tell(&generation(&cma, 11, valley)).unwrap();
+        }
+        [cma.sigma(), cma.mean()[n - 1], cma.covariance(n - 1, 0), cma.axis_lengths()[0]].map(f64::to_bits)
+    });
+    let golden = [
+        [0x3fb4_e24d_7382_5789, 0x3fc4_0880_19b8_901d, 0x3fbb_0917_9ca9_794a, 0x3fca_37dc_6f74_0b74],
+        [0x3fab_d470_3a3a_2d08, 0x3f5c_f0bc_3b6e_0378, 0x3fc0_5045_e090_1c2b, 0x3ff3_6311_3f26_3814],
+    ];
+    assert_eq!(after_30_generations, golden, "{after_30_generations:#x?}");
+}
+
+/// Rosenbrock's function in additions and multiplications only.
+fn valley(x: &[f64]) -> f64 {
+    let term = |a: f64, b: f64| 100.0 * (a * a - b) * (a * a - b) + (a - 1.0) * (a - 1.0);
+    x.windows(2).map(|w| term(w[0], w[1])).sum()
+}
+
 #[test]
 fn failed_evaluations_rank_last_and_do_not_harm_the_state() {
     let mut cma = Cma::new(CmaConfig { stop: precise(), ..CmaConfig::new(vec![1.0; 5], 0.3) }).unwrap();

@@ -174,7 +174,7 @@ fn a_failed_single_is_left_out_with_a_warning() {
     assert!(matches!(search.outcome(), Some(Outcome::Completed(_))));
     assert!(search.warnings()[0].contains("baseline single-m0 failed"), "{:?}", search.warnings());
     let greedy = search.recipe_of(&search.greedy_soup().unwrap()).unwrap();
-    assert_eq!(greedy.groups[0].weights[0], 0.0);
+    assert!(greedy.groups[0].weights[0].abs() < f64::MIN_POSITIVE);
 }
 
 #[test]
@@ -234,8 +234,7 @@ fn an_infeasible_merge_is_never_the_best() {
     for id in bounded.front() {
         assert!(
             bounded.row(&id).unwrap().search[1].value >= uniform + 0.02,
-            "{id} (free search: {})",
-            unbounded
+            "{id} (free search: {unbounded})"
         );
     }
     assert!(bounded.row(&TrialId::Uniform).unwrap().fitness.is_none());
