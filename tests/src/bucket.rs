@@ -16,7 +16,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn create(endpoint: &str, access_key: &str, secret_key: &str, name: &str) -> Self {
+    pub(crate) fn open(endpoint: &str, access_key: &str, secret_key: &str, name: &str) -> Self {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(endpoint)
@@ -25,9 +25,11 @@ impl Bucket {
             .force_path_style(true)
             .build();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = Client::from_conf(config);
-        runtime.block_on(client.create_bucket().bucket(name).send()).unwrap();
-        Self { runtime, client, name: name.to_owned() }
+        Self { runtime, client: Client::from_conf(config), name: name.to_owned() }
+    }
+
+    pub(crate) fn create(&self) {
+        self.runtime.block_on(self.client.create_bucket().bucket(&self.name).send()).unwrap();
     }
 
     /// The URI of a folder in the bucket.

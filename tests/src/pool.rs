@@ -61,12 +61,14 @@ impl Pool {
     /// A linear merge in mergekit's YAML of all checkpoints, found by `uri`, with distinct weights that sum to 1.
     pub fn linear_recipe(&self, uri: impl Fn(&str) -> String) -> String {
         let total = (self.names.len() * (self.names.len() + 1) / 2) as f64;
-        let mut recipe = "merge_method: linear\nmodels:\n".to_owned();
-        for (index, name) in self.names.iter().enumerate() {
+        let model = |(index, name): (usize, &String)| {
             let weight = (index + 1) as f64 / total;
-            recipe += &format!("  - model: {}\n    parameters:\n      weight: {weight}\n", uri(name));
-        }
-        recipe + "parameters:\n  normalize: false\ndtype: float32\nout_dtype: bfloat16\n"
+            format!("  - model: {}\n    parameters:\n      weight: {weight}\n", uri(name))
+        };
+        let models: String = self.names.iter().enumerate().map(model).collect();
+        format!(
+            "merge_method: linear\nmodels:\n{models}parameters:\n  normalize: false\ndtype: float32\nout_dtype: bfloat16\n"
+        )
     }
 }
 

@@ -20,7 +20,8 @@ fn programs() -> &'static Path {
     PROGRAMS.get_or_init(|| {
         // TARGET/PROFILE/deps/it-HASH
         let test = env::current_exe().unwrap();
-        let profile_folder = test.ancestors().nth(2).expect("a test binary lies in TARGET/PROFILE/deps").to_owned();
+        let profile_folder =
+            test.ancestors().nth(2).expect("a test binary lies in TARGET/PROFILE/deps").to_owned();
         let target = profile_folder.parent().unwrap();
         let profile = match profile_folder.file_name().and_then(OsStr::to_str) {
             Some("debug") | None => "dev",
@@ -90,12 +91,14 @@ impl Program {
     }
 
     /// Adds arguments.
+    #[must_use]
     pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.0.args(arguments);
         self
     }
 
     /// Adds to the environment.
+    #[must_use]
     pub fn envs(mut self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         self.0.envs(variables);
         self
@@ -122,18 +125,16 @@ impl Program {
 impl Finished {
     /// Panics with everything that it said unless it ended with this code.
     #[track_caller]
-    pub fn assert_code(self, code: i32) -> Self {
-        let Self { code: got, stdout, stderr, .. } = &self;
-        assert_eq!(*got, Some(code), "exit code {got:?}\nstandard output:\n{stdout}\nstandard error:\n{stderr}");
-        self
+    pub fn assert_code(&self, code: i32) {
+        let Self { code: got, stdout, stderr, peak_memory: _ } = self;
+        assert_eq!(*got, Some(code), "standard output:\n{stdout}\nstandard error:\n{stderr}");
     }
 
     /// Panics unless it ended with this code and one line of standard error holds every one of the words.
     #[track_caller]
-    pub fn assert_fails(self, code: i32, words: &[&str]) -> Self {
-        let failed = self.assert_code(code);
-        let clear = failed.stderr.lines().any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(clear, "no line of standard error names all of {words:?}:\n{}", failed.stderr);
-        failed
+    pub fn assert_fails(&self, code: i32, words: &[&str]) {
+        self.assert_code(code);
+        let clear = self.stderr.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(clear, "no line of standard error names all of {words:?}:\n{}", self.stderr);
     }
 }

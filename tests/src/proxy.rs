@@ -77,7 +77,8 @@ fn serve(client: &TcpStream, server: SocketAddr, decide: &Decide) -> io::Result<
     let upstream = TcpStream::connect(server)?;
     let allowance = Arc::new(AtomicU64::new(u64::MAX));
     let answers = {
-        let (upstream, client, allowance) = (upstream.try_clone()?, client.try_clone()?, Arc::clone(&allowance));
+        let (upstream, client, allowance) =
+            (upstream.try_clone()?, client.try_clone()?, Arc::clone(&allowance));
         thread::spawn(move || copy_answers(&upstream, &client, &allowance))
     };
     let mut requests = BufReader::new(client.try_clone()?);
@@ -143,7 +144,9 @@ impl Request {
         let mut first = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
         let header = |wanted: &str| {
             let mut named = lines.clone().filter_map(|line| line.split_once(':'));
-            named.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim().to_owned())
+            named
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+                .map(|(_, value)| value.trim().to_owned())
         };
         Ok(Some(Self {
             method: first.next().unwrap_or_default(),

@@ -38,15 +38,16 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits until it accepts connections.
     pub fn start(kind: Kind) -> Self {
-        for _ in 0..START_ATTEMPTS {
+        let mut logs = Vec::new();
+        // The port was free a moment ago; somebody else may take it first.
+        while logs.len() < START_ATTEMPTS {
             let mut server = Self::spawn(kind);
             if server.wait_until_ready() {
                 return server;
             }
-            // The port was free a moment ago; somebody else may have taken it.
-            eprintln!("{kind:?} server did not start: {}", server.log());
+            logs.push(server.log());
         }
-        panic!("the {kind:?} S3 server did not start in {START_ATTEMPTS} attempts; its log is above");
+        panic!("the {kind:?} S3 server did not start; what each attempt said: {logs:#?}");
     }
 
     fn spawn(kind: Kind) -> Self {
@@ -68,7 +69,9 @@ impl Server {
                 let mut command = Command::new(&programs.rclone);
                 command.env("RCLONE_AUTH_KEY", format!("\"{access_key},{secret_key}\""));
                 command.env("RCLONE_CONFIG", files.path().join("none.conf"));
-                command.args(["serve", "s3", "--dir-cache-time", "0s", "--addr", &address.to_string()]).arg(&folder);
+                command
+                    .args(["serve", "s3", "--dir-cache-time", "0s", "--addr", &address.to_string()])
+                    .arg(&folder);
                 command
             }
         };
@@ -121,9 +124,16 @@ impl Server {
         self.bucket_through(self.address, name)
     }
 
+    /// Another handle on a bucket that was made before.
+    pub fn existing_bucket(&self, name: &str) -> Bucket {
+        Bucket::open(&format!("http://{}", self.address), &self.access_key, &self.secret_key, name)
+    }
+
     /// Makes a bucket and talks to it through whatever forwards from that address.
     pub fn bucket_through(&self, address: SocketAddr, name: &str) -> Bucket {
-        Bucket::create(&format!("http://{address}"), &self.access_key, &self.secret_key, name)
+        let bucket = Bucket::open(&format!("http://{address}"), &self.access_key, &self.secret_key, name);
+        bucket.create();
+        bucket
     }
 
     /// The environment in which a program reaches this server and nothing else, not even the user's own profile.

@@ -1,3 +1,9 @@
 //! What crosses crates, against real servers and through the real programs.
+#![expect(clippy::unwrap_used, reason = "a test that can't set up its world has failed")]
 
+mod memory;
+mod s3_changes;
+mod s3_faults;
+mod s3_merge;
 mod servers;
+mod world;
