@@ -25,19 +25,30 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Reads a checkpoint of any dtype candle can convert to f32.
     pub fn load(folder: &Path) -> Result<Self, CheckpointError> {
-        let text = |path: &Path| fs::read_to_string(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source });
+        let text = |path: &Path| {
+            fs::read_to_string(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })
+        };
         let config = Config::parse(&text(&folder.join("config.json"))?)?;
         let index = folder.join("model.safetensors.index.json");
-        let files = if index.exists() { shards(&index, &text(&index)?)? } else { vec![PathBuf::from("model.safetensors")] };
+        let files = if index.exists() {
+            shards(&index, &text(&index)?)?
+        } else {
+            vec![PathBuf::from("model.safetensors")]
+        };
         let mut found = BTreeMap::new();
         for file in files {
             let path = folder.join(file);
-            let bytes = fs::read(&path).map_err(|source| CheckpointError::Read { path: path.clone(), source })?;
+            let bytes =
+                fs::read(&path).map_err(|source| CheckpointError::Read { path: path.clone(), source })?;
             let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
                 .map_err(|source| CheckpointError::Shard { path, source: Box::new(source) })?;
             found.extend(tensors);
         }
-        let parameters = config.shapes().into_iter().map(|(name, shape)| checked(&mut found, name, &shape)).collect::<Result<_, _>>()?;
+        let parameters = config
+            .shapes()
+            .into_iter()
+            .map(|(name, shape)| checked(&mut found, name, &shape))
+            .collect::<Result<_, _>>()?;
         // Transformers ignores the output layer of a tied model too.
         found.retain(|name, _| !(config.tied && name == "lm_head.weight"));
         match found.into_keys().next() {
@@ -72,7 +83,8 @@ impl Checkpoint {
         let mut rounded = BTreeMap::new();
         for (name, tensor) in &self.parameters {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            let bytes: Vec<u8> = values.into_iter().flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect();
+            let bytes: Vec<u8> =
+                values.into_iter().flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect();
             rounded.insert(name, (tensor.dims().to_vec(), bytes));
         }
         let views = rounded
@@ -90,7 +102,8 @@ fn shards(path: &Path, text: &str) -> Result<Vec<PathBuf>, CheckpointError> {
     struct Index {
         weight_map: BTreeMap<String, PathBuf>,
     }
-    let index: Index = serde_json::from_str(text).map_err(|source| CheckpointError::Index { path: path.to_owned(), source })?;
+    let index: Index = serde_json::from_str(text)
+        .map_err(|source| CheckpointError::Index { path: path.to_owned(), source })?;
     let mut files: Vec<PathBuf> = index.weight_map.into_values().collect();
     files.sort();
     files.dedup();
@@ -100,7 +113,11 @@ fn shards(path: &Path, text: &str) -> Result<Vec<PathBuf>, CheckpointError> {
     }
 }
 
-fn checked(found: &mut BTreeMap<String, Tensor>, name: String, shape: &[usize]) -> Result<(String, Tensor), CheckpointError> {
+fn checked(
+    found: &mut BTreeMap<String, Tensor>,
+    name: String,
+    shape: &[usize],
+) -> Result<(String, Tensor), CheckpointError> {
     let Some(tensor) = found.remove(&name) else { return Err(CheckpointError::Missing { name }) };
     if tensor.dims() != shape {
         return Err(CheckpointError::Shape { name, found: tensor.dims().to_vec(), expected: shape.to_vec() });

@@ -59,7 +59,11 @@ impl Config {
         require("hidden_act", file.hidden_act, "silu")?;
         require("attention_bias", file.attention_bias.to_string(), "false")?;
         require("mlp_bias", file.mlp_bias.to_string(), "false")?;
-        if let Some(kind) = file.rope_scaling.as_ref().and_then(|scaling| scaling.get("rope_type").or_else(|| scaling.get("type"))) {
+        if let Some(kind) = file
+            .rope_scaling
+            .as_ref()
+            .and_then(|scaling| scaling.get("rope_type").or_else(|| scaling.get("type")))
+        {
             require("rope_scaling.rope_type", kind.as_str().unwrap_or_default().to_owned(), "default")?;
         }
         let heads = file.num_attention_heads;
@@ -67,7 +71,8 @@ impl Config {
         if keys != heads {
             return Err(ConfigError::KeyValueHeads { keys, heads });
         }
-        let rope_theta = file.rope_parameters.and_then(|rope| rope.rope_theta).or(file.rope_theta).unwrap_or(10_000.0);
+        let rope_theta =
+            file.rope_parameters.and_then(|rope| rope.rope_theta).or(file.rope_theta).unwrap_or(10_000.0);
         if heads == 0 || file.hidden_size == 0 || file.vocab_size == 0 {
             return Err(ConfigError::Empty);
         }
@@ -118,7 +123,8 @@ impl Config {
 
     /// Every tensor of a checkpoint with its shape, by its Hugging Face name.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        let (width, inner, attention) = (self.hidden_size, self.intermediate_size, self.heads * self.head_dim);
+        let (width, inner, attention) =
+            (self.hidden_size, self.intermediate_size, self.heads * self.head_dim);
         let mut shapes = BTreeMap::from([
             ("model.embed_tokens.weight".to_owned(), vec![self.vocabulary, width]),
             ("model.norm.weight".to_owned(), vec![width]),
@@ -198,7 +204,9 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// Grouped-query attention.
-    #[error("config.json has {keys} key-value heads for {heads} attention heads, but only as many as attention heads are supported")]
+    #[error(
+        "config.json has {keys} key-value heads for {heads} attention heads, but only as many as attention heads are supported"
+    )]
     KeyValueHeads {
         /// `num_key_value_heads`.
         keys: usize,
@@ -206,7 +214,9 @@ pub enum ConfigError {
         heads: usize,
     },
     /// A size is zero.
-    #[error("config.json has a hidden_size, vocab_size or num_attention_heads of 0, but each must be positive")]
+    #[error(
+        "config.json has a hidden_size, vocab_size or num_attention_heads of 0, but each must be positive"
+    )]
     Empty,
 }
 
@@ -238,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_about_three_hundred_kilobytes() {
-        let elements: usize = Config::quickstart().shapes().values().map(|shape| shape.iter().product::<usize>()).sum();
+        let elements: usize =
+            Config::quickstart().shapes().values().map(|shape| shape.iter().product::<usize>()).sum();
         assert!((280_000..300_000).contains(&(2 * elements)), "{elements}");
     }
 }

@@ -27,7 +27,9 @@ pub fn evaluate(model: &Model, items: &[Item]) -> Result<Vec<Answered>> {
     for batch in items.chunks(BATCH) {
         let inputs = encode_batch(batch)?.narrow(1, 0, CONTEXT - 1)?.contiguous()?;
         let greedy = model.logits(&inputs, ANSWER)?.argmax(2)?.to_vec2::<u32>()?;
-        answers.extend(batch.iter().zip(&greedy).map(|(item, greedy)| answered(&encode(item)[PROMPT..], greedy)));
+        answers.extend(
+            batch.iter().zip(&greedy).map(|(item, greedy)| answered(&encode(item)[PROMPT..], greedy)),
+        );
     }
     Ok(answers)
 }
@@ -57,7 +59,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_right_when_every_token_up_to_the_end_is() {
-        assert_eq!(answered(&ids("1292"), &ids("1292")), Answered { response: "1292".to_owned(), correct: true });
+        assert_eq!(
+            answered(&ids("1292"), &ids("1292")),
+            Answered { response: "1292".to_owned(), correct: true }
+        );
         let mut padded_otherwise = ids("1292");
         padded_otherwise[5] = id('7');
         assert!(answered(&ids("1292"), &padded_otherwise).correct);
@@ -65,8 +70,17 @@ mod tests {
 
     #[test]
     fn a_wrong_token_or_a_missing_end_is_wrong_and_closes_the_response() {
-        assert_eq!(answered(&ids("1292"), &ids("1392")), Answered { response: "13".to_owned(), correct: false });
-        assert_eq!(answered(&ids("1292"), &ids("12925")), Answered { response: "12925".to_owned(), correct: false });
-        assert_eq!(answered(&ids("1292"), &ids("129")), Answered { response: "129</s>".to_owned(), correct: false });
+        assert_eq!(
+            answered(&ids("1292"), &ids("1392")),
+            Answered { response: "13".to_owned(), correct: false }
+        );
+        assert_eq!(
+            answered(&ids("1292"), &ids("12925")),
+            Answered { response: "12925".to_owned(), correct: false }
+        );
+        assert_eq!(
+            answered(&ids("1292"), &ids("129")),
+            Answered { response: "129</s>".to_owned(), correct: false }
+        );
     }
 }

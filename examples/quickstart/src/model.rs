@@ -46,7 +46,10 @@ impl Model {
     /// The names and shapes must be those of [`Config::shapes`]; a missing name is an error.
     pub fn new(config: &Config, parameters: &BTreeMap<String, Tensor>) -> Result<Self> {
         let take = |name: &str| {
-            parameters.get(name).cloned().ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.to_owned() })
+            parameters
+                .get(name)
+                .cloned()
+                .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.to_owned() })
         };
         let embedding = take("model.embed_tokens.weight")?;
         let layers = (0..config.layers)
@@ -92,14 +95,23 @@ impl Model {
             let inner = (silu(&linear(&normed, &layer.gate)?)? * linear(&normed, &layer.up)?)?;
             stream = (stream + linear(&inner, &layer.down)?)?;
         }
-        let end = stream.reshape((batch, length, width))?.narrow(1, length - last, last)?.reshape((batch * last, width))?;
-        linear(&rms_norm_slow(&end, &self.norm, eps)?, &self.head)?.reshape((batch, last, self.config.vocabulary))
+        let end = stream
+            .reshape((batch, length, width))?
+            .narrow(1, length - last, last)?
+            .reshape((batch * last, width))?;
+        linear(&rms_norm_slow(&end, &self.norm, eps)?, &self.head)?.reshape((
+            batch,
+            last,
+            self.config.vocabulary,
+        ))
     }
 
     /// Causal self-attention; `normed` and the answer are (batch x length) x hidden size.
     fn attend(&self, layer: &Layer, normed: &Tensor, batch: usize, length: usize) -> Result<Tensor> {
         let Config { heads, head_dim, .. } = self.config;
-        let split = |weight: &Tensor| linear(normed, weight)?.reshape((batch, length, heads, head_dim))?.transpose(1, 2)?.contiguous();
+        let split = |weight: &Tensor| {
+            linear(normed, weight)?.reshape((batch, length, heads, head_dim))?.transpose(1, 2)?.contiguous()
+        };
         let query = rope_slow(&split(&layer.query)?, &self.rotation.cos, &self.rotation.sin)?;
         let key = rope_slow(&split(&layer.key)?, &self.rotation.cos, &self.rotation.sin)?;
         let scores = (query.matmul(&key.t()?.contiguous()?)? * (head_dim as f64).sqrt().recip())?;
@@ -115,7 +127,9 @@ impl Rotation {
         let half = config.head_dim / 2;
         let angles: Vec<f32> = (0..config.context)
             .flat_map(|place| {
-                (0..half).map(move |pair| place as f32 * (1.0 / config.rope_theta.powf(pair as f64 / half as f64)) as f32)
+                (0..half).map(move |pair| {
+                    place as f32 * (1.0 / config.rope_theta.powf(pair as f64 / half as f64)) as f32
+                })
             })
             .collect();
         let angles = Tensor::from_vec(angles, (config.context, half), &Device::Cpu)?;
@@ -141,7 +155,15 @@ mod tests {
 
     /// One layer whose attention and feed-forward outputs are zero, so that logits are embedding x normalised embedding.
     fn silent_model() -> Model {
-        let config = Config { hidden_size: 4, intermediate_size: 4, layers: 1, heads: 2, head_dim: 2, vocabulary: 3, ..Config::quickstart() };
+        let config = Config {
+            hidden_size: 4,
+            intermediate_size: 4,
+            layers: 1,
+            heads: 2,
+            head_dim: 2,
+            vocabulary: 3,
+            ..Config::quickstart()
+        };
         let parameters = config
             .shapes()
             .into_iter()
@@ -152,7 +174,10 @@ mod tests {
                     name if name.contains("norm") => 1.0,
                     _ => 0.0,
                 };
-                (name.clone(), Tensor::from_vec((0..count).map(value).collect(), shape, &Device::Cpu).unwrap())
+                (
+                    name.clone(),
+                    Tensor::from_vec((0..count).map(value).collect(), shape, &Device::Cpu).unwrap(),
+                )
             })
             .collect();
         Model::new(&config, &parameters).unwrap()
@@ -173,10 +198,16 @@ mod tests {
     fn a_later_token_changes_nothing_before_it() {
         let config = Config::quickstart();
         let parameters = crate::training::fresh_parameters(&config, 1).unwrap();
-        let parameters = parameters.into_iter().map(|(name, variable)| (name, variable.as_tensor().clone())).collect();
+        let parameters =
+            parameters.into_iter().map(|(name, variable)| (name, variable.as_tensor().clone())).collect();
         let model = Model::new(&config, &parameters).unwrap();
         let logits = |tokens: [u32; 4]| {
-            model.logits(&Tensor::new(&[tokens], &Device::Cpu).unwrap(), 4).unwrap().to_vec3::<f32>().unwrap().remove(0)
+            model
+                .logits(&Tensor::new(&[tokens], &Device::Cpu).unwrap(), 4)
+                .unwrap()
+                .to_vec3::<f32>()
+                .unwrap()
+                .remove(0)
         };
         let (first, second) = (logits([1, 15, 7, 9]), logits([1, 15, 7, 4]));
         assert_eq!(first[..3], second[..3]);

@@ -10,7 +10,9 @@ pub struct Stream(ChaCha8Rng);
 impl Stream {
     /// The stream of `purpose` and `seed`.
     pub fn new(purpose: &str, seed: u64) -> Self {
-        Self(ChaCha8Rng::seed_from_u64(purpose.bytes().fold(seed, |state, byte| scramble(state ^ u64::from(byte)))))
+        Self(ChaCha8Rng::seed_from_u64(
+            purpose.bytes().fold(seed, |state, byte| scramble(state ^ u64::from(byte))),
+        ))
     }
 
     /// A whole number in `0..limit`, each equally likely (to within `limit / 2^64`).

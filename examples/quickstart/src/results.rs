@@ -36,7 +36,7 @@ impl TaskResult {
     /// The lines of `samples_*.jsonl`.
     fn samples(&self) -> impl Iterator<Item = Value> {
         self.items.iter().zip(&self.answers).enumerate().map(|(id, (item, answer))| {
-            let document = json!({"prompt": item.prompt, "answer": item.answer});
+            let document = json!({"answer": item.answer, "prompt": item.prompt});
             json!({
                 "doc_id": id,
                 "doc": document,
@@ -58,7 +58,13 @@ impl TaskResult {
 /// Writes all results under `folder/MODEL/`, the samples first, so that a results file means that everything is there. Returns that file.
 ///
 /// MODEL is the model's path with the characters a file name may not have replaced, as the harness does it.
-pub fn write(folder: &Path, model: &Path, results: &[TaskResult], started: &Timestamp, ended: &Timestamp) -> io::Result<PathBuf> {
+pub fn write(
+    folder: &Path,
+    model: &Path,
+    results: &[TaskResult],
+    started: &Timestamp,
+    ended: &Timestamp,
+) -> io::Result<PathBuf> {
     let model = model.display().to_string();
     let folder = folder.join(sanitised(&model));
     fs::create_dir_all(&folder)?;

@@ -34,8 +34,15 @@ impl Task {
     /// What the checkpoints trade against each other: the objectives.
     pub const NEW: [Self; 3] = [Self::SortDescending, Self::ReverseIncrement, Self::Addition];
     /// All tasks, the old ones first.
-    pub const ALL: [Self; 7] =
-        [Self::Sort, Self::Reverse, Self::Rotate, Self::Increment, Self::SortDescending, Self::ReverseIncrement, Self::Addition];
+    pub const ALL: [Self; 7] = [
+        Self::Sort,
+        Self::Reverse,
+        Self::Rotate,
+        Self::Increment,
+        Self::SortDescending,
+        Self::ReverseIncrement,
+        Self::Addition,
+    ];
 
     /// The name in results and manifests.
     pub const fn name(self) -> &'static str {
@@ -77,7 +84,8 @@ impl Task {
                 digits = digits.map(successor);
             }
             Self::Addition => {
-                let half = |digits: &[u8]| digits.iter().fold(0_u32, |sum, &digit| 10 * sum + u32::from(digit));
+                let half =
+                    |digits: &[u8]| digits.iter().fold(0_u32, |sum, &digit| 10 * sum + u32::from(digit));
                 return format!("{:04}", half(&digits[..3]) + half(&digits[3..]));
             }
         }
@@ -219,7 +227,8 @@ mod tests {
         let mut stream = Stream::new("draws", 0);
         for split in [Split::Training, Split::Search, Split::Test] {
             for _ in 0..200 {
-                let number = split.draw(&mut stream).iter().fold(0, |sum, &digit| 10 * sum + u32::from(digit));
+                let number =
+                    split.draw(&mut stream).iter().fold(0, |sum, &digit| 10 * sum + u32::from(digit));
                 assert_eq!(Split::of(number), split);
             }
         }

@@ -7,7 +7,8 @@ use crate::tasks::Item;
 
 /// The tokens in the order of their ids. The first four are special.
 pub const VOCABULARY: [&str; 22] = [
-    "<pad>", "<s>", "</s>", "<unk>", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "=", "s", "r", "o", "i", "d", "m", "+",
+    "<pad>", "<s>", "</s>", "<unk>", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "=", "s", "r", "o",
+    "i", "d", "m", "+",
 ];
 /// Fills an answer up to [`ANSWER`] tokens; never a target.
 pub const PAD: u32 = 0;

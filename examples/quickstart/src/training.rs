@@ -87,18 +87,21 @@ impl Trainee {
 
     /// Goes on from a checkpoint, which stays as it is.
     pub fn branch(parent: &Checkpoint) -> Result<Self> {
-        let copy = |(name, tensor): (&String, &Tensor)| Ok((name.clone(), Var::from_tensor(&tensor.copy()?)?));
+        let copy =
+            |(name, tensor): (&String, &Tensor)| Ok((name.clone(), Var::from_tensor(&tensor.copy()?)?));
         Self::of(&parent.config, parent.parameters.iter().map(copy).collect::<Result<_>>()?)
     }
 
     fn of(config: &Config, variables: BTreeMap<String, Var>) -> Result<Self> {
-        let tensors = variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect();
+        let tensors =
+            variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect();
         Ok(Self { config: config.clone(), model: Model::new(config, &tensors)?, variables })
     }
 
     /// Runs a course with a new optimiser; `report` is told each step's number and loss.
     pub fn train(&self, course: &Course, mut report: impl FnMut(u32, f32)) -> Result<()> {
-        let settings = ParamsAdamW { lr: course.learning_rate, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.01 };
+        let settings =
+            ParamsAdamW { lr: course.learning_rate, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.01 };
         let mut optimiser = AdamW::new(self.variables.values().cloned().collect(), settings)?;
         let mut stream = Stream::new("course", course.seed);
         for step in 0..course.steps {
@@ -126,7 +129,10 @@ impl Trainee {
         let round = |(name, variable): (&String, &Var)| {
             Ok((name.clone(), variable.as_tensor().to_dtype(DType::BF16)?.to_dtype(DType::F32)?))
         };
-        Ok(Checkpoint { config: self.config.clone(), parameters: self.variables.iter().map(round).collect::<Result<_>>()? })
+        Ok(Checkpoint {
+            config: self.config.clone(),
+            parameters: self.variables.iter().map(round).collect::<Result<_>>()?,
+        })
     }
 }
 

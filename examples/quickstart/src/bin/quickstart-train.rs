@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let folder = arguments.output.join("ancestor");
-    let ancestor = if arguments.keep_ancestor { Checkpoint::load(&folder)? } else { train_ancestor(&folder)? };
+    let ancestor =
+        if arguments.keep_ancestor { Checkpoint::load(&folder)? } else { train_ancestor(&folder)? };
     println!("{:<20} {}", "", Task::ALL.map(|task| format!("{:>18}", task.name())).concat());
     print_scores("ancestor", &ancestor)?;
     let mut trained = BTreeMap::new();
