@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cma::StopCriteria;
+use crate::encoding::BoundedParameter;
 use crate::results::MetricName;
 use crate::trial::Stage;
 
@@ -33,6 +34,10 @@ pub struct SearchConfig {
     pub objectives: Vec<Objective>,
     /// What is only watched: scored in stage `heldout`.
     pub held_out: Vec<HeldOut>,
+    /// Merges of the user's own that are evaluated in round 0 and may be the start.
+    pub baselines: Vec<Baseline>,
+    /// The factor on task vectors. Only for methods that have one, and then required.
+    pub lambda: Option<Lambda>,
     /// How the objectives become the one number that CMA-ES ranks by.
     pub fitness: Fitness,
     /// Where the first generation is centred.
@@ -115,6 +120,26 @@ pub struct Objective {
     pub scale: f64,
     /// The value may not be worse than this for a candidate to be feasible.
     pub constraint: Option<Bound>,
+}
+
+/// A linear merge of the user's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Baseline {
+    /// Unique among baselines.
+    pub name: CheckpointName,
+    /// One weight for each checkpoint, in the pool's order, with the sum 1 (within 1e-6).
+    pub weights: Vec<f64>,
+}
+
+/// What the search does with the factor on task vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Lambda {
+    /// Leaves it at this value.
+    Fixed(f64),
+    /// Searches it as a coordinate of its own.
+    Searched(BoundedParameter),
 }
 
 /// A metric that is reported for finalists and never optimised.
@@ -287,12 +312,19 @@ impl SearchConfig {
                     problem: "takes exactly 2 checkpoints",
                 });
             }
+            MergeMethod::TaskArithmetic if self.lambda.is_none() => {
+                return Err(ConfigError::Method { method: self.method, problem: "needs a lambda" });
+            }
+            MergeMethod::Linear | MergeMethod::Slerp if self.lambda.is_some() => {
+                return Err(ConfigError::Method { method: self.method, problem: "has no lambda" });
+            }
             MergeMethod::Linear | MergeMethod::TaskArithmetic | MergeMethod::Slerp => {}
             method => {
                 return Err(ConfigError::Method { method, problem: "can't be searched by this version yet" });
             }
         }
         self.check_granularity()?;
+        self.check_baselines()?;
         let positive = |field: &str, value: f64| number(field, "a number above 0", value, value > 0.0);
         self.sigma.map_or(Ok(()), |sigma| positive("search.sigma", sigma))?;
         let population = self.population_size.unwrap_or(2);
@@ -324,6 +356,18 @@ impl SearchConfig {
             _ => None,
         };
         missing.map_or(Ok(()), |to| Err(ConfigError::Reference { objective: name.clone(), to }))
+    }
+
+    fn check_baselines(&self) -> Result<(), ConfigError> {
+        unique("baselines", self.baselines.iter().map(|baseline| baseline.name.as_str()))?;
+        for Baseline { name, weights } in &self.baselines {
+            let field = format!("baseline {name}: weights");
+            let count = weights.len() as f64;
+            number(&field, "one weight for each checkpoint", count, weights.len() == self.checkpoints.len())?;
+            let sum: f64 = weights.iter().sum();
+            number(&field, "a sum of 1", sum, (sum - 1.0).abs() <= 1e-6)?;
+        }
+        Ok(())
     }
 
     fn check_granularity(&self) -> Result<(), ConfigError> {

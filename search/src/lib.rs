@@ -21,8 +21,8 @@ mod search;
 mod trial;
 
 pub use config::{
-    Bound, Budget, ConfigError, Direction, Fitness, Granularity, HeldOut, Objective, Reference, SearchConfig,
-    Start,
+    Baseline, Bound, Budget, ConfigError, Direction, Fitness, Granularity, HeldOut, Lambda, Objective,
+    Reference, SearchConfig, Start,
 };
 pub use fitness::fitness_weights;
 pub use journal::{Chain, Journal, JournalError, Record, Vector};

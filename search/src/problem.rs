@@ -5,12 +5,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cma::{Cma, CmaConfig, Constants};
-use crate::config::{Budget, ConfigError, Granularity, SearchConfig};
-use crate::encoding::{BoundedParameter, Decoded, Encoding, Shape, shorten};
+use crate::config::{Budget, ConfigError, Granularity, Lambda, SearchConfig};
+use crate::encoding::{Decoded, Encoding, Shape, shorten};
 use crate::journal::hexadecimal;
-
-/// The factor on task vectors is searched within `[0, 2]` from 1 on.
-const LAMBDA: (f64, f64, f64) = (0.0, 2.0, 1.0);
 
 /// A configuration with what follows from it alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,13 +20,9 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn new(config: SearchConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        let optimizer = |problem: &dyn std::fmt::Display| ConfigError::Optimizer(problem.to_string());
-        let (low, high, start) = LAMBDA;
-        let parameters = match config.method {
-            MergeMethod::TaskArithmetic => {
-                vec![BoundedParameter::new(low, high, start).map_err(|error| optimizer(&error))?]
-            }
-            _ => Vec::new(),
+        let parameters = match &config.lambda {
+            Some(Lambda::Searched(range)) => vec![range.clone()],
+            Some(Lambda::Fixed(_)) | None => Vec::new(),
         };
         let encoding = Encoding::new(Shape {
             checkpoints: config.checkpoints.len(),
@@ -37,7 +30,7 @@ impl Problem {
             parameters,
             non_negative: config.non_negative,
         })
-        .map_err(|error| optimizer(&error))?;
+        .map_err(|error| ConfigError::Optimizer(error.to_string()))?;
         let population_size = config
             .population_size
             .unwrap_or_else(|| Constants::default_population_size(encoding.dimension()));
@@ -100,7 +93,12 @@ impl Problem {
     }
 
     fn recipe(&self, decoded: Decoded) -> Recipe {
-        let parameters = Parameters { lambda: decoded.parameters.first().copied(), density: None };
+        let lambda = match self.config.lambda {
+            Some(Lambda::Fixed(lambda)) => Some(lambda),
+            Some(Lambda::Searched(_)) => decoded.parameters.first().copied(),
+            None => None,
+        };
+        let parameters = Parameters { lambda, density: None };
         let groups = self
             .selections()
             .into_iter()

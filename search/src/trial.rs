@@ -48,6 +48,8 @@ pub enum TrialId {
     Base,
     /// The mean of all checkpoints: `uniform`.
     Uniform,
+    /// A merge of the user's own: `baseline-NAME`.
+    Own(CheckpointName),
     /// The mean of the best single checkpoints by search fitness, so many: `soup-4`.
     Soup(usize),
     /// The greedy soup's attempt to add one more ingredient, from 1: `greedy-03`.
@@ -75,7 +77,10 @@ pub enum TrialId {
 impl TrialId {
     /// Whether the trial is a reference that every search is compared with.
     pub const fn is_baseline(&self) -> bool {
-        matches!(self, Self::Single(_) | Self::Base | Self::Uniform | Self::Soup(_) | Self::Greedy(_))
+        matches!(
+            self,
+            Self::Single(_) | Self::Base | Self::Uniform | Self::Own(_) | Self::Soup(_) | Self::Greedy(_)
+        )
     }
 }
 
@@ -86,6 +91,7 @@ impl fmt::Display for TrialId {
             Self::Single(name) => write!(formatter, "single-{name}"),
             Self::Base => formatter.write_str("base"),
             Self::Uniform => formatter.write_str("uniform"),
+            Self::Own(name) => write!(formatter, "baseline-{name}"),
             Self::Soup(size) => write!(formatter, "soup-{size}"),
             Self::Greedy(step) => write!(formatter, "greedy-{step:02}"),
             Self::Candidate { restart, generation, index } => {
@@ -126,6 +132,9 @@ fn parse(text: &str) -> Option<TrialId> {
     }
     if let Some(name) = text.strip_prefix("single-") {
         return CheckpointName::try_from(name).ok().map(TrialId::Single);
+    }
+    if let Some(name) = text.strip_prefix("baseline-") {
+        return CheckpointName::try_from(name).ok().map(TrialId::Own);
     }
     if let Some(size) = text.strip_prefix("soup-") {
         return size.parse().ok().map(TrialId::Soup);
@@ -218,6 +227,7 @@ mod tests {
             (TrialId::Single(CheckpointName::try_from("sft-1").unwrap()), "single-sft-1"),
             (TrialId::Base, "base"),
             (TrialId::Uniform, "uniform"),
+            (TrialId::Own(CheckpointName::try_from("production").unwrap()), "baseline-production"),
             (TrialId::Soup(4), "soup-4"),
             (TrialId::Greedy(3), "greedy-03"),
             (TrialId::Candidate { restart: 0, generation: 4, index: 12 }, "g0004-c012"),

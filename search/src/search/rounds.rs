@@ -1,4 +1,4 @@
-//! The parallel baselines: round 0 (single checkpoints, base, uniform soup) and round 1 (soups of the best).
+//! The parallel baselines: round 0 (single checkpoints, base, uniform soup, the user's own) and round 1 (soups of the best).
 
 use mergesearch_recipe::{CheckpointName, Recipe};
 
@@ -17,7 +17,8 @@ impl Search {
 
     pub(super) fn round_zero(&self) -> Vec<TrialId> {
         let base = self.config().base.as_ref().map(|_| TrialId::Base);
-        self.singles().chain(base).chain([TrialId::Uniform]).collect()
+        let own = self.config().baselines.iter().map(|baseline| TrialId::Own(baseline.name.clone()));
+        self.singles().chain(base).chain([TrialId::Uniform]).chain(own).collect()
     }
 
     /// Soups of the best 2, 4 and 8 singles; `None` before round 0 is in.
@@ -44,6 +45,10 @@ impl Search {
         match id {
             TrialId::Single(name) => Some(equal_weights(pool, [self.position(name)?].into_iter())),
             TrialId::Uniform => Some(equal_weights(pool, 0..pool)),
+            TrialId::Own(name) => {
+                let own = self.config().baselines.iter().find(|baseline| baseline.name == *name)?;
+                Some(own.weights.clone())
+            }
             TrialId::Soup(size) => {
                 Some(equal_weights(pool, self.ranked_singles()?.get(..*size)?.iter().copied()))
             }

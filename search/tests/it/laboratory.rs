@@ -32,6 +32,8 @@ pub(crate) fn config(pool: usize) -> SearchConfig {
             metric: metric("old/exact_match"),
             direction: Direction::Maximize,
         }],
+        baselines: Vec::new(),
+        lambda: None,
         fitness: Fitness::WeightedMean,
         start: Start::BestBaseline,
         barrier: true,
@@ -83,6 +85,10 @@ fn score(recipe: &Recipe, objective: usize, shift: f64) -> Measurement {
         .groups
         .iter()
         .map(|group| {
+            // The base checkpoint as it is.
+            if group.weights.len() == 1 {
+                return 1.0;
+            }
             let target = target(objective, group.weights.len());
             group.weights.iter().zip(target).map(|(weight, target)| (weight - target).powi(2)).sum::<f64>()
         })

@@ -1,8 +1,10 @@
 //! Whole searches in a made-up world.
 
+use mergesearch_recipe::{Checkpoint, CheckpointName, MergeMethod};
+use mergesearch_search::encoding::BoundedParameter;
 use mergesearch_search::{
-    Bound, ConfigError, EndReason, Fitness, Granularity, Outcome, Record, RecordError, Reference,
-    ReplayError, Search, Trial, TrialId, TrialOutcome,
+    Baseline, Bound, ConfigError, EndReason, Fitness, Granularity, Lambda, Outcome, Record, RecordError,
+    Reference, ReplayError, Search, Trial, TrialId, TrialOutcome,
 };
 use proptest::prelude::*;
 
@@ -262,6 +264,37 @@ fn groups_get_weights_of_their_own() {
     recipe.validate().unwrap();
     assert_eq!(recipe.groups.len(), 2);
     assert_ne!(recipe.groups[0].weights, recipe.groups[1].weights);
+}
+
+#[test]
+fn a_baseline_of_ones_own_is_compared_with_and_started_from() {
+    let mut config = config(4);
+    let name = CheckpointName::try_from("production").unwrap();
+    config.baselines = vec![Baseline { name: name.clone(), weights: vec![0.7, 0.4, 0.1, -0.2] }];
+    let (search, _) = searched(config, 4, 1);
+    assert_eq!(search.best_baseline(), Some(TrialId::Own(name.clone())));
+    assert!(search.finalists().contains(&TrialId::Own(name)));
+}
+
+#[test]
+fn task_arithmetic_searches_its_factor_too() {
+    let mut config = config(3);
+    config.method = MergeMethod::TaskArithmetic;
+    config.base =
+        Some(Checkpoint { name: CheckpointName::try_from("base").unwrap(), uri: "file:///base".into() });
+    config.lambda = Some(Lambda::Searched(BoundedParameter::new(0.0, 2.0, 1.0).unwrap()));
+    let (search, _) = searched(config.clone(), 4, 1);
+    assert_eq!(search.dimension(), 3);
+    let recipe = search.recipe_of(&search.best().unwrap()).unwrap();
+    recipe.validate().unwrap();
+    let lambda = recipe.groups[0].parameters.lambda.unwrap();
+    assert!((0.0..=2.0).contains(&lambda) && (lambda - 1.0).abs() > 1e-6, "{lambda}");
+    assert_eq!(search.recipe_of(&TrialId::Uniform).unwrap().method, MergeMethod::Linear);
+    config.lambda = Some(Lambda::Fixed(0.8));
+    let (search, _) = searched(config, 4, 1);
+    assert_eq!(search.dimension(), 2);
+    let recipe = search.recipe_of(&search.best().unwrap()).unwrap();
+    assert_eq!(recipe.groups[0].parameters.lambda, Some(0.8));
 }
 
 #[test]
