@@ -23,6 +23,8 @@ const MAX_PARTS: u64 = 10_000;
 #[derive(Debug)]
 pub(crate) struct Budget {
     pages: Arc<Semaphore>,
+    /// Bytes of stretches and upload parts at the same time, at most.
+    most: u64,
     /// The most that one stretch of all sources and the output should take.
     per_stretch: u64,
     /// Size of an upload's parts.
@@ -60,9 +62,15 @@ impl Budget {
         let pages = usize::try_from(stretches / PAGE).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             pages: Arc::new(Semaphore::new(pages)),
+            most: stretches + writer,
             per_stretch: (stretches / at_once).max(block),
             part_size: usize::try_from(part_size).unwrap_or(usize::MAX),
         })
+    }
+
+    /// Bytes in use at the same time, at most.
+    pub(crate) const fn most(&self) -> u64 {
+        self.most
     }
 
     /// How many elements of the tensor are worked on at once: whole blocks, at least one.

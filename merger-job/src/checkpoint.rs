@@ -1,6 +1,7 @@
 //! Opens one checkpoint by its headers: which tensors it has, and where in which pinned file each one is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -21,18 +22,32 @@ const MAX_INDEX: u64 = 100_000_000;
 /// Longest config or tokenizer config.
 pub(crate) const MAX_CONFIG: u64 = 16 << 20;
 
-/// A checkpoint whose headers were read.
+/// A checkpoint of the pool whose headers were read.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenCheckpoint {
     pub(crate) name: CheckpointName,
     pub(crate) uri: String,
     pub(crate) location: Location,
-    /// The files of its folder.
+    opened: Opened,
+}
+
+/// What is in a checkpoint's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    /// The files of the folder.
     pub(crate) entries: Vec<Entry>,
     /// The shards, pinned.
     pub(crate) shards: Vec<Object>,
     pub(crate) tensors: BTreeMap<String, TensorPlace>,
     pub(crate) config: Value,
+}
+
+impl Deref for OpenCheckpoint {
+    type Target = Opened;
+
+    fn deref(&self) -> &Opened {
+        &self.opened
+    }
 }
 
 /// One tensor's form and place.
@@ -58,23 +73,29 @@ impl OpenCheckpoint {
     /// Reads the index, all headers and config.json of the checkpoint.
     pub(crate) async fn open(stores: &Stores, checkpoint: &Checkpoint) -> Result<Self, crate::Error> {
         let location: Location = checkpoint.uri.parse()?;
-        Self::open_at(stores, checkpoint, location)
-            .await
-            .map_err(|source| crate::Error::Checkpoint { checkpoint: checkpoint.name.clone(), source })
+        let (name, uri) = (checkpoint.name.clone(), checkpoint.uri.clone());
+        match Opened::read(stores, &location).await {
+            Ok(opened) => Ok(Self { name, uri, location, opened }),
+            Err(source) => Err(crate::Error::Checkpoint { checkpoint: name, source }),
+        }
     }
 
-    async fn open_at(
-        stores: &Stores,
-        checkpoint: &Checkpoint,
-        location: Location,
-    ) -> Result<Self, CheckpointError> {
-        let entries = stores.list(&location).await?;
+    /// Adds the checkpoint's name to an error about it.
+    pub(crate) fn blame(&self, source: CheckpointError) -> crate::Error {
+        crate::Error::Checkpoint { checkpoint: self.name.clone(), source }
+    }
+}
+
+impl Opened {
+    /// Reads the index, all headers and config.json in the folder.
+    pub(crate) async fn read(stores: &Stores, location: &Location) -> Result<Self, CheckpointError> {
+        let entries = stores.list(location).await?;
         let has = |name: &str| entries.iter().any(|entry| entry.name == name);
         // As transformers does: a single file goes before an index.
         let (files, weight_map) = if has("model.safetensors") {
             (vec!["model.safetensors".to_owned()], None)
         } else if has("model.safetensors.index.json") {
-            let weight_map = read_index(stores, &location).await?;
+            let weight_map = read_index(stores, location).await?;
             let files: BTreeSet<String> = weight_map.values().cloned().collect();
             if let Some(missing) = files.iter().find(|file| !has(file)) {
                 return Err(CheckpointError::NoFile {
@@ -89,7 +110,7 @@ impl OpenCheckpoint {
             return Err(CheckpointError::NoModel { location: location.to_string(), hint });
         };
         let opened: Vec<(Object, u64, Vec<Tensor>)> = stream::iter(&files)
-            .map(|file| read_header(stores, &location, file))
+            .map(|file| read_header(stores, location, file))
             .buffered(HEADERS_AT_ONCE)
             .try_collect()
             .await?;
@@ -127,24 +148,18 @@ impl OpenCheckpoint {
                 file: "config.json".to_owned(),
             });
         }
-        let config: Value = read_json(stores, &location, "config.json", MAX_CONFIG).await?;
+        let config: Value = read_json(stores, location, "config.json", MAX_CONFIG).await?;
         if !config.is_object() {
             let message = "expected an object".to_owned();
             return Err(CheckpointError::Json { file: "config.json".to_owned(), message });
         }
         let shards = opened.into_iter().map(|(object, _, _)| object).collect();
-        let (name, uri) = (checkpoint.name.clone(), checkpoint.uri.clone());
-        Ok(Self { name, uri, location, entries, shards, tensors, config })
+        Ok(Self { entries, shards, tensors, config })
     }
 
     /// Whether the folder has a file of that name.
     pub(crate) fn has(&self, file: &str) -> bool {
         self.entries.iter().any(|entry| entry.name == file)
-    }
-
-    /// Adds the checkpoint's name to an error about it.
-    pub(crate) fn blame(&self, source: CheckpointError) -> crate::Error {
-        crate::Error::Checkpoint { checkpoint: self.name.clone(), source }
     }
 }
 

@@ -209,6 +209,17 @@ impl From<recipe::Dtype> for Float {
     }
 }
 
+impl From<Float> for recipe::Dtype {
+    fn from(float: Float) -> Self {
+        match float {
+            Float::Bf16 => Self::Bfloat16,
+            Float::F16 => Self::Float16,
+            Float::F32 => Self::Float32,
+            Float::F64 => Self::Float64,
+        }
+    }
+}
+
 /// The nearest bfloat16, ties to even, straight from f64: through f32 it would be rounded twice.
 pub(crate) fn to_bf16(value: f64) -> u16 {
     narrow::<8, 7>(value)

@@ -1,6 +1,6 @@
 //! Why a pool can't be opened or a merge not be made, and whether another attempt can help.
 
-use mergesearch_recipe::{CheckpointName, RecipeError};
+use mergesearch_recipe::{CheckpointName, RecipeError, YamlError};
 
 use crate::header::HeaderError;
 use crate::{ElementType, LocationError, StorageError};
@@ -16,6 +16,9 @@ pub enum Error {
     /// The recipe is wrong in itself.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// The recipe can't be read or written.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
     /// A checkpoint's or the output's location is none.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -27,6 +30,9 @@ pub enum Error {
         /// What is wrong with it.
         source: CheckpointError,
     },
+    /// A place that was looked at alone is no checkpoint.
+    #[error(transparent)]
+    Place(#[from] CheckpointError),
     /// Checkpoints don't fit each other.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -77,9 +83,9 @@ impl Error {
     /// Whether the same call may succeed later: a fault of network, server or device, not of the input.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Storage(error) | Self::Checkpoint { source: CheckpointError::Storage(error), .. } => {
-                error.fault.is_transient()
-            }
+            Self::Storage(error)
+            | Self::Place(CheckpointError::Storage(error))
+            | Self::Checkpoint { source: CheckpointError::Storage(error), .. } => error.fault.is_transient(),
             Self::Task(_) => true,
             _ => false,
         }

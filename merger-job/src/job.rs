@@ -20,6 +20,13 @@ pub(crate) struct Job {
     pub(crate) work: Work,
 }
 
+impl Job {
+    /// Numbers in the tensor.
+    pub(crate) fn elements(&self) -> u64 {
+        self.output.shape.iter().product()
+    }
+}
+
 /// What is done with the members' tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Work {

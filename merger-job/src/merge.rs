@@ -178,7 +178,7 @@ pub(crate) fn bytes_read(pool: &Pool, job: &Job) -> u64 {
 }
 
 /// The type of most of the merged bytes, which config.json names.
-fn main_float(jobs: &[Job]) -> Option<Float> {
+pub(crate) fn main_float(jobs: &[Job]) -> Option<Float> {
     let mut sizes: BTreeMap<_, u64> = BTreeMap::new();
     for job in jobs.iter().filter(|job| job.work != Work::Copy) {
         *sizes.entry(job.output.element).or_default() += job.output.size;

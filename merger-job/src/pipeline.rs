@@ -135,7 +135,7 @@ impl Pipeline {
 
     /// First element and length of each stretch of a tensor.
     fn stretches(&self, job: &Job) -> impl Iterator<Item = (u64, u64)> + use<> {
-        let total: u64 = job.output.shape.iter().product();
+        let total = job.elements();
         let step = self.budget.stretch(&self.pool, job);
         (0..total.div_ceil(step)).map(move |place| (place * step, step.min(total - place * step)))
     }

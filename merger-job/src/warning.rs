@@ -54,6 +54,12 @@ pub enum Warning {
         /// The head.
         tensor: String,
     },
+    /// mergekit's language can't say the recipe.
+    #[error("mergekit_config.yml: left out ({reason})")]
+    NoMergekit {
+        /// Why.
+        reason: String,
+    },
     /// A merged tensor has values that are no numbers.
     #[error("tensor {tensor:?}: {nan} NaN and {infinite} infinite values in the output")]
     NotFinite {

@@ -49,6 +49,16 @@ pub struct Object {
     pub etag: String,
 }
 
+impl Object {
+    /// The last part of its location.
+    pub fn name(&self) -> &str {
+        match &self.location {
+            Location::File(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+            Location::S3 { prefix, .. } => prefix.rsplit('/').next().unwrap_or_default(),
+        }
+    }
+}
+
 /// Access to local folders and to S3. Cheap to clone; connects to S3 on first use.
 #[derive(Debug, Clone)]
 pub struct Stores {

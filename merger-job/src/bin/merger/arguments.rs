@@ -1,0 +1,163 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+use mergesearch_merger::{Location, MergeOptions, StorageOptions};
+
+/// Merges safetensors checkpoints from folders or S3: streaming, exact, in bounded memory.
+#[derive(Debug, Parser)]
+#[command(name = "merger", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  2   wrong usage
+  65  bad input: trying again gives the same
+  75  a transient fault or an interruption: worth trying again
+
+Credentials for S3 come from the environment, a profile, or the machine's role, as with the AWS tools.
+
+Example:
+  merger merge --recipe recipe.yaml --output file:///data/merged";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Merge checkpoints by a recipe, with model card and recipe beside the result.
+    #[command(after_help = "\
+Example:
+  merger merge --recipe recipe.yaml --output s3://models/merged --endpoint-url http://127.0.0.1:9000")]
+    Merge(Merge),
+    /// Show a checkpoint's files and tensors, reading its headers only.
+    #[command(after_help = "\
+Example:
+  merger inspect s3://models/step-1000 --json")]
+    Inspect(Inspect),
+    /// Check that checkpoints can be merged, and show what the merge will take, reading headers only.
+    #[command(after_help = "\
+Example:
+  merger plan --recipe recipe.yaml --population 16 --bandwidth 2GB/s")]
+    Plan(Plan),
+}
+
+impl Command {
+    /// How the command reaches S3.
+    pub(crate) fn storage(&self) -> StorageOptions {
+        let (Self::Merge(Merge { storage, .. })
+        | Self::Inspect(Inspect { storage, .. })
+        | Self::Plan(Plan { storage, .. })) = self;
+        StorageOptions {
+            endpoint: storage.endpoint_url.clone(),
+            region: storage.region.clone(),
+            path_style: storage.path_style,
+            profile: storage.profile.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    #[command(flatten)]
+    pub(crate) recipe: RecipeFile,
+    /// Where the merged model goes: file:///absolute/folder or s3://bucket/prefix.
+    #[arg(long, value_name = "URI")]
+    pub(crate) output: Location,
+    /// Replace a complete model at the output.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The checkpoint: file:///absolute/folder or s3://bucket/prefix.
+    #[arg(value_name = "URI")]
+    pub(crate) location: Location,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) recipe: RecipeFile,
+    /// Where the merged model would go; uploads to S3 need memory of their own.
+    #[arg(long, value_name = "URI")]
+    pub(crate) output: Option<Location>,
+    /// How many such merges, as in one generation of a search.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) population: u64,
+    /// Bytes a second of reading and writing together, to estimate the time with.
+    #[arg(long, default_value = "1GB/s", value_name = "RATE", value_parser = bandwidth)]
+    pub(crate) bandwidth: ByteSize,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecipeFile {
+    /// The recipe: ours, or a mergekit YAML (linear, task_arithmetic, slerp).
+    #[arg(long = "recipe", value_name = "FILE")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    /// Memory for tensors and uploads.
+    #[arg(long, default_value = "512MiB", value_name = "BYTES")]
+    memory_budget: ByteSize,
+    /// Most bytes of tensors in one file.
+    #[arg(long, default_value = "5GB", value_name = "BYTES")]
+    max_shard_size: ByteSize,
+    /// Threads for arithmetic [default: one for each processor].
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+}
+
+impl Limits {
+    pub(crate) fn options(&self, overwrite: bool) -> MergeOptions {
+        let default = MergeOptions::default();
+        MergeOptions {
+            memory_budget: self.memory_budget.as_u64(),
+            max_shard_size: self.max_shard_size.as_u64(),
+            threads: self.threads.map_or(default.threads, usize::from),
+            overwrite,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "S3")]
+pub(crate) struct Storage {
+    /// The server's URL, for stores other than AWS [default: `AWS_ENDPOINT_URL`, the profile].
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// The region [default: `AWS_REGION`, the profile, us-east-1].
+    #[arg(long)]
+    region: Option<String>,
+    /// Put the bucket into the path, not the host name [default: true with an endpoint].
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    path_style: Option<bool>,
+    /// The profile of the shared config and credentials files.
+    #[arg(long)]
+    profile: Option<String>,
+}
+
+/// A number of bytes, with or without `/s`; more than none.
+fn bandwidth(text: &str) -> Result<ByteSize, String> {
+    let rate: ByteSize = text.strip_suffix("/s").unwrap_or(text).parse()?;
+    if rate.as_u64() == 0 { Err("expected more than 0".to_owned()) } else { Ok(rate) }
+}

@@ -1,0 +1,41 @@
+//! Reads the recipe file, ours or mergekit's, and opens its pool.
+
+use std::path::Path;
+
+use mergesearch_merger::{Error, Fault, Location, Pool, Sources, StorageError, Stores, inspect};
+use mergesearch_recipe::mergekit::MergekitError;
+use mergesearch_recipe::{Recipe, YamlError};
+
+use crate::terminal::note;
+
+/// The recipe and its pool; the pool's warnings are printed.
+pub(crate) async fn open(stores: &Stores, path: &Path) -> Result<(Recipe, Pool), Error> {
+    let recipe = read(stores, path).await?;
+    let pool = Pool::open(stores, &Sources::from(&recipe)).await?;
+    for warning in pool.warnings() {
+        note(&format!("warning: {warning}"));
+    }
+    Ok((recipe, pool))
+}
+
+async fn read(stores: &Stores, path: &Path) -> Result<Recipe, Error> {
+    let fail = |error: &std::io::Error| StorageError {
+        location: format!("recipe {:?}", path.display().to_string()),
+        fault: Fault::from_io(error),
+    };
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Error::Yaml(YamlError::Yaml(error.to_string())),
+        _ => fail(&error).into(),
+    })?;
+    // Relative model paths of a mergekit YAML start where it lies.
+    let path = std::path::absolute(path).map_err(|error| fail(&error))?;
+    let folder = path.parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
+    match Recipe::from_yaml_any(&text, &folder, None) {
+        Err(YamlError::Mergekit(MergekitError::LayersNeeded { uri })) => {
+            let location: Location = uri.parse()?;
+            let layers = inspect(stores, &location).await?.layers;
+            Ok(Recipe::from_yaml_any(&text, &folder, layers)?)
+        }
+        read => Ok(read?),
+    }
+}

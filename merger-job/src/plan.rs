@@ -1,0 +1,63 @@
+//! What a merge will read, write and hold in memory, known from headers alone.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use mergesearch_recipe::Recipe;
+
+use crate::budget::Budget;
+use crate::job::{Job, Work, jobs};
+use crate::layout::Layout;
+use crate::merge::bytes_read;
+use crate::pool::Pool;
+use crate::{Error, Location, MergeOptions};
+
+/// What a merge will take. Shown as a few lines of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Tensors of the output.
+    pub tensors: usize,
+    /// Numbers in the output.
+    pub parameters: u64,
+    /// Bytes of tensors read, all passes together.
+    pub bytes_read: u64,
+    /// Bytes of safetensors files written.
+    pub bytes_written: u64,
+    /// Bytes of tensors and uploads in memory at the same time, at most.
+    pub peak_memory: u64,
+    /// How often the sources are read: 2 when a method first needs a statistic of whole tensors.
+    pub passes: u32,
+    /// The files with tensors and their bytes.
+    pub shards: Vec<(String, u64)>,
+}
+
+/// Plans the merge that [`crate::merge()`] would make; the output's kind counts, as uploads take memory.
+pub fn plan(pool: &Pool, recipe: &Recipe, output: &Location, options: &MergeOptions) -> Result<Plan, Error> {
+    let jobs = jobs(pool, recipe)?;
+    let tensors: Vec<_> = jobs.iter().map(|job| job.output.clone()).collect();
+    let layout = Layout::plan(&tensors, options.max_shard_size);
+    let largest = layout.shards.iter().map(|shard| shard.size).max().unwrap_or(0);
+    let budget = Budget::divide(options, pool, &jobs, output, largest)?;
+    let two_passes = jobs.iter().any(|job| matches!(job.work, Work::Slerp(..)));
+    let bytes_read = jobs.iter().map(|job| bytes_read(pool, job)).sum();
+    let bytes_written = layout.shards.iter().map(|shard| shard.size).sum();
+    Ok(Plan {
+        tensors: jobs.len(),
+        parameters: jobs.iter().map(Job::elements).sum(),
+        bytes_read,
+        bytes_written,
+        peak_memory: budget.most().min(bytes_read + 2 * bytes_written),
+        passes: if two_passes { 2 } else { 1 },
+        shards: layout.shards.into_iter().map(|shard| (shard.file, shard.size)).collect(),
+    })
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes: u64| ByteSize(bytes).display().si();
+        writeln!(formatter, "output       {} tensors, {} parameters", self.tensors, self.parameters)?;
+        writeln!(formatter, "reads        {} in {} pass(es)", size(self.bytes_read), self.passes)?;
+        writeln!(formatter, "writes       {} in {} file(s)", size(self.bytes_written), self.shards.len())?;
+        write!(formatter, "peak memory  {}", ByteSize(self.peak_memory).display().iec())
+    }
+}

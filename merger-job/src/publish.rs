@@ -1,0 +1,41 @@
+//! Publishes a merge: the model with its card and its recipe in both languages, complete or not looking so.
+
+use bytes::Bytes;
+use mergesearch_recipe::{Recipe, mergekit};
+
+use crate::card::{self, Publication};
+use crate::job::jobs;
+use crate::merge::{main_float, merge_with};
+use crate::pool::Pool;
+use crate::storage::Stores;
+use crate::{Error, Location, MergeOptions, MergeReport, Progress, Warning};
+
+/// Like [`crate::merge()`], with `README.md` (a model card), `recipe.yaml` and `mergekit_config.yml` beside the model.
+///
+/// The last is left out, with a warning, when mergekit's language can't say the recipe.
+pub async fn publish(
+    stores: &Stores,
+    pool: &Pool,
+    recipe: &Recipe,
+    output: &Location,
+    options: &MergeOptions,
+    progress: &Progress,
+    publication: &Publication,
+) -> Result<MergeReport, Error> {
+    let yaml = recipe.to_yaml()?;
+    let readme = card::write(publication, pool, recipe, &yaml);
+    let mut beside = vec![("README.md", Bytes::from(readme)), ("recipe.yaml", Bytes::from(yaml))];
+    // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
+    let float = main_float(&jobs(pool, recipe)?);
+    let explicit = Recipe { dtype: recipe.dtype.or(float.map(Into::into)), ..recipe.clone() };
+    let warning = match mergekit::write(&explicit, pool.layer_count()) {
+        Ok(yaml) => {
+            beside.push(("mergekit_config.yml", Bytes::from(yaml)));
+            None
+        }
+        Err(error) => Some(Warning::NoMergekit { reason: error.to_string() }),
+    };
+    let mut report = merge_with(stores, pool, recipe, output, options, progress, beside).await?;
+    report.warnings.extend(warning);
+    Ok(report)
+}
