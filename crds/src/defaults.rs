@@ -43,3 +43,6 @@ pub(crate) const PUBLISH_TOP: i32 = 1;
 pub(crate) fn ca_bundle_key() -> String {
     "ca.crt".to_owned()
 }
+
+/// The factor on task vectors: smallest, largest and first value searched.
+pub(crate) const LAMBDA: (f64, f64, f64) = (0.0, 2.0, 1.0);

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::quantity::bytes;
 use crate::{cel, defaults};
 
 /// Name of the evaluator's container in the template.
@@ -37,4 +38,30 @@ impl Evaluation {
     pub fn evaluator(&self) -> Option<&Container> {
         self.template.spec.as_ref()?.containers.iter().find(|container| container.name == EVALUATOR)
     }
+
+    /// GPUs that a trial's pod holds: those of the evaluator, or of one plain init container if that has more, and those
+    /// of the servers beside it.
+    pub fn gpus(&self) -> u64 {
+        let Some(pod) = &self.template.spec else { return 0 };
+        let (servers, steps): (Vec<&Container>, Vec<&Container>) = pod
+            .init_containers
+            .iter()
+            .flatten()
+            .partition(|container| container.restart_policy.as_deref() == Some("Always"));
+        let most = steps.into_iter().chain(&pod.containers).map(gpus).max().unwrap_or(0);
+        most + servers.into_iter().map(gpus).sum::<u64>()
+    }
+}
+
+/// GPUs of one container; their limits and requests are equal. `nvidia.com/gpu`, `nvidia.com/mig-1g.10gb`, `amd.com/gpu`
+/// and `gpu.intel.com/xe` are all GPUs.
+fn gpus(container: &Container) -> u64 {
+    let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    let is_gpu = |name: &str| name.contains("gpu") || name.starts_with("nvidia.com/mig-");
+    limits
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| is_gpu(name))
+        .filter_map(|(_, amount)| bytes(amount))
+        .sum()
 }

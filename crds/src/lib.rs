@@ -3,6 +3,8 @@
 //! - [`MergeSearch`] and [`MergeSearchJournal`] are the resources, one module for each section of the spec. Doc comments
 //!   of fields are the descriptions in the CRD and in the reference.
 //! - [`Manifest::parse`] reads a manifest as a person wrote it and reports everything that is wrong with it at once.
+//! - [`search_config()`] turns a spec into the search engine's configuration.
+//! - [`files`] are the CRDs and the reference, generated from the types.
 //!
 //! This crate knows no cluster client, no clock and no environment: both executors use it.
 
@@ -27,6 +29,7 @@ mod resource;
 mod rules;
 mod schema;
 mod search;
+mod search_config;
 mod status;
 mod storage;
 
@@ -49,6 +52,7 @@ pub use reference::reference;
 pub use resource::{MergeSearch, MergeSearchSpec};
 pub use rules::{Place, Plan};
 pub use search::{Algorithm, Fitness, Greedy, SearchSpec, Start, Stop};
+pub use search_config::{SearchConfigError, budget, search_config};
 pub use status::{
     BaselineScore, BestTrial, CheckpointWeight, FrontTrial, HeldOutScore, Measurement, MergeSearchStatus,
     ObjectiveScore, PublishedTrial, TrialCounts,

@@ -80,6 +80,13 @@ pub struct Constraint {
     pub max: Option<Bound>,
 }
 
+impl Constraint {
+    /// The one side that is given.
+    pub fn bound(&self) -> Option<&Bound> {
+        self.min.as_ref().or(self.max.as_ref())
+    }
+}
+
 /// The name of a metric: one for all stages, or one for each.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]
 #[serde(untagged)]

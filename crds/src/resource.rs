@@ -1,12 +1,14 @@
 //! The `MergeSearch` resource: what a user writes, as one type.
 
+use std::path::Path;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Baseline, Budget, Evaluation, Execution, HeldOut, Merge, MergeSearchStatus, Objective, Pool, Publish,
-    SearchSpec, Storage, cel,
+    Baseline, Budget, Evaluation, Execution, HeldOut, Location, Merge, MergeSearchStatus, Objective, Pool,
+    Publish, SearchSpec, Storage, cel,
 };
 
 /// A search over the merges of a pool of checkpoints.
@@ -77,4 +79,18 @@ pub struct MergeSearchSpec {
     /// that has finished is lost. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl MergeSearchSpec {
+    /// Makes every relative `file://` location absolute: relative ones are meant from `folder`, the one that holds the
+    /// manifest. Other locations, and texts that are none, stay as they are.
+    pub fn resolve_files(&mut self, folder: &Path) {
+        let sources =
+            self.pool.checkpoints.iter_mut().chain(&mut self.pool.base).map(|source| &mut source.uri);
+        for uri in sources.chain([&mut self.storage.output]).chain(&mut self.publish.uri) {
+            if let Ok(location @ Location::File(_)) = Location::parse(uri) {
+                *uri = location.resolve(folder).to_string();
+            }
+        }
+    }
 }

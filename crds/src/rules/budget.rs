@@ -1,6 +1,7 @@
 //! Rules of the budget: whether the search fits in it.
 
 use mergesearch_recipe::MergeMethod;
+use mergesearch_search::cma::Constants;
 
 use crate::MergeSearchSpec;
 use crate::manifest::Findings;
@@ -17,8 +18,8 @@ pub struct Plan {
     pub dimensions: usize,
     /// Trials in a generation.
     pub population: usize,
-    /// Trials for baselines: single checkpoints, the base, the uniform soup, soups of the best, own baselines. The greedy
-    /// soup comes on top, as it takes what the generations leave.
+    /// Trials for baselines: single checkpoints, the base, the uniform soup, soups of the best 2, 4 and 8, every step of
+    /// the greedy soup, own baselines.
     pub baselines: usize,
 }
 
@@ -33,17 +34,23 @@ impl Plan {
         let searches_lambda = spec.merge.parameters.lambda.is_none_or(|range| range.value.is_none());
         let lambda = usize::from(MergeMethod::from(spec.merge.method).needs_base() && searches_lambda);
         let dimensions = coordinates + lambda;
-        let by_default = 4 + (3.0 * (dimensions as f64).ln()).floor() as usize;
-        let population =
-            spec.search.population_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(by_default);
+        let own = spec.search.population_size.and_then(|size| usize::try_from(size).ok());
+        let population = own.unwrap_or_else(|| Constants::default_population_size(dimensions));
         let soups = [2, 4, 8].into_iter().filter(|&size| size < pool).count();
-        let baselines = pool + usize::from(spec.pool.base.is_some()) + 1 + soups + spec.baselines.len();
+        let greedy = spec.search.greedy;
+        let steps = if greedy.enabled {
+            usize::try_from(greedy.max_steps).unwrap_or(0).min(pool.saturating_sub(1))
+        } else {
+            0
+        };
+        let base = usize::from(spec.pool.base.is_some());
+        let baselines = pool + base + 1 + soups + steps + spec.baselines.len();
         Self { dimensions, population, baselines }
     }
 
-    /// The smallest `budget.maxTrials`: the baselines and five generations.
+    /// The smallest `budget.maxTrials`: the baselines, five generations and the final mean.
     pub const fn least_trials(&self) -> usize {
-        self.baselines + GENERATIONS * self.population
+        self.baselines + GENERATIONS * self.population + 1
     }
 }
 
@@ -56,7 +63,7 @@ pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
         findings.error(
             "spec.budget.maxTrials",
             format!(
-                "expected at least {}, for {baselines} baselines and {GENERATIONS} generations of {population}, found {trials}",
+                "expected at least {}, for {baselines} baselines, {GENERATIONS} generations of {population} and the final mean, found {trials}",
                 plan.least_trials()
             ),
         );

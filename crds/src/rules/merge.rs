@@ -16,6 +16,7 @@ pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
             "spec.merge.method",
             format!("this version can't merge with {name}; expected one of {}", known.join(", ")),
         );
+        return;
     }
     if method.needs_base() && spec.pool.base.is_none() {
         findings.error("spec.pool.base", format!("required by spec.merge.method {name}, but missing"));

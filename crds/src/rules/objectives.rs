@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use mergesearch_search::results::MetricName;
+
 use super::pool;
 use crate::manifest::Findings;
 use crate::{Bound, Direction, MergeSearchSpec, Metric, Objective};
@@ -65,17 +67,8 @@ fn held_out(spec: &MergeSearchSpec, findings: &mut Findings) {
     }
 }
 
-/// `TASK/METRIC,FILTER`, where task and filter may be missing.
 fn metric(path: &str, name: &str, findings: &mut Findings) {
-    let (task, rest) = name.rsplit_once('/').map_or((None, name), |(task, rest)| (Some(task), rest));
-    let mut parts = rest.splitn(2, ',');
-    let named = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part.trim() == part);
-    let (metric, filter) = (parts.next(), parts.next());
-    let valid = task.is_none_or(|task| named(Some(task)))
-        && named(metric)
-        && filter.is_none_or(|filter| named(Some(filter)) && !filter.contains(','))
-        && !name.chars().any(char::is_control);
-    if !valid {
+    if MetricName::try_from(name).is_err() {
         findings.error(
             path,
             format!("expected TASK/METRIC,FILTER, such as gsm8k/exact_match,strict-match, found {name:?}"),
