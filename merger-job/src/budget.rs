@@ -12,6 +12,8 @@ use crate::{Error, Location, MergeOptions};
 
 /// Memory is handed out in pages of this many bytes.
 const PAGE: u64 = 4096;
+/// What the program itself takes: code, connections, headers. At most half of the budget is set aside for it.
+const PROGRAM: u64 = 32 << 20;
 /// Longest stretch of one source that is read at once: beyond this a longer range is no faster.
 const MAX_STRETCH: u64 = 8 << 20;
 /// Largest part of an upload while the shard allows it.
@@ -32,8 +34,8 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Fails when not even one block of the widest tensor fits. A quarter of the budget is left to the allocator, the
-    /// connections and the headers.
+    /// Fails when not even one block of the widest tensor fits. Of what the program leaves, half goes to the allocator,
+    /// which doesn't give back every byte at once.
     pub(crate) fn divide(
         options: &MergeOptions,
         pool: &Pool,
@@ -42,21 +44,23 @@ impl Budget {
         largest_shard: u64,
     ) -> Result<Self, Error> {
         let budget = options.memory_budget;
+        let usable = (budget - (budget / 2).min(PROGRAM)) / 2;
         let (part_size, writer) = match output {
             Location::File(_) => (0, 0),
             Location::S3 { .. } => {
-                let part = (budget / 16).clamp(MIN_PART, MAX_PART).max(largest_shard.div_ceil(MAX_PARTS));
+                let part = (usable / 16).clamp(MIN_PART, MAX_PART).max(largest_shard.div_ceil(MAX_PARTS));
                 (part, part * (PARTS_IN_FLIGHT as u64 + 1))
             }
         };
         let widest = jobs.iter().max_by_key(|job| bytes_per_element(pool, job));
         let block = widest.map_or(0, |job| pages(bytes_per_element(pool, job) * BLOCK as u64) * PAGE);
-        let least = (writer + block).saturating_mul(4).div_ceil(3);
-        if budget < least {
+        if usable < writer + block {
+            let needed = (writer + block + 1).saturating_mul(2);
+            let least = needed + needed.min(PROGRAM);
             let checkpoints = widest.map_or(0, |job| job.members.len());
             return Err(Error::Budget { budget, least, checkpoints });
         }
-        let stretches = budget / 4 * 3 - writer;
+        let stretches = usable - writer;
         let at_once = 2 * options.threads.max(1) as u64 + 2;
         // A semaphore counts no further than its maximum; a budget beyond it needs no exact count.
         let pages = usize::try_from(stretches / PAGE).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);

@@ -11,7 +11,9 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{Region, ResponseChecksumValidation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -191,10 +193,7 @@ impl S3 {
 
     pub(super) async fn delete(&self, bucket: &str, key: &str) -> Result<(), StorageError> {
         let request = self.client().await.delete_object().bucket(bucket).key(key);
-        match request.send().await.map_err(|error| s3_fault::read(&error)) {
-            Ok(_) | Err(Fault::NotFound(_)) => Ok(()),
-            Err(fault) => Err(failed(bucket, key, fault)),
-        }
+        gone(request.send().await).map_err(|fault| failed(bucket, key, fault))
     }
 
     /// Begins and aborts an upload: needs the permission to write, and leaves no object.
@@ -206,8 +205,15 @@ impl S3 {
 
     pub(super) async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String, StorageError> {
         let request = self.client().await.create_multipart_upload().bucket(bucket).key(key);
-        let answer = request.send().await.map_err(|error| failed(bucket, key, s3_fault::read(&error)))?;
-        answer.upload_id.ok_or_else(|| {
+        let id = match request.send().await {
+            Ok(answer) => answer.upload_id,
+            // Some stores name the answer's outer element otherwise, and the client gives up over it.
+            Err(error) => match error.raw_response().and_then(upload_id) {
+                Some(id) => Some(id),
+                None => return Err(failed(bucket, key, s3_fault::read(&error))),
+            },
+        };
+        id.ok_or_else(|| {
             failed(bucket, key, Fault::Refused("the server began an upload without an id".to_owned()))
         })
     }
@@ -219,10 +225,7 @@ impl S3 {
         upload: &str,
     ) -> Result<(), StorageError> {
         let request = self.client().await.abort_multipart_upload().bucket(bucket).key(key).upload_id(upload);
-        match request.send().await.map_err(|error| s3_fault::read(&error)) {
-            Ok(_) | Err(Fault::NotFound(_)) => Ok(()),
-            Err(fault) => Err(failed(bucket, key, fault)),
-        }
+        gone(request.send().await).map_err(|fault| failed(bucket, key, fault))
     }
 
     /// Runs the work beside whatever goes on; [`S3::finish_cleanups`] waits for it.
@@ -239,6 +242,29 @@ impl S3 {
             Err(_) => return,
         };
         while cleanups.join_next().await.is_some() {}
+    }
+}
+
+/// The upload's id in the text of a successful answer.
+fn upload_id(answer: &HttpResponse) -> Option<String> {
+    let text = std::str::from_utf8(answer.body().bytes()?).ok()?;
+    let (_, rest) = text.split_once("<UploadId>").filter(|_| answer.status().is_success())?;
+    let (id, _) = rest.split_once("</UploadId>")?;
+    (!id.is_empty() && !id.contains('&')).then(|| id.to_owned())
+}
+
+/// Whether something is gone after a request to remove it. Some stores answer 200 where the client waits for 204.
+fn gone<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<(), Fault>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let Err(error) = answer else { return Ok(()) };
+    if error.raw_response().is_some_and(|response| response.status().is_success()) {
+        return Ok(());
+    }
+    match s3_fault::read(&error) {
+        Fault::NotFound(_) => Ok(()),
+        fault => Err(fault),
     }
 }
 

@@ -14,11 +14,17 @@ where
     E: ProvideErrorMetadata + Debug + Error + 'static,
 {
     match error {
-        SdkError::ServiceError(service) => from_service(
-            service.raw().status().as_u16(),
-            service.err().code().unwrap_or_default(),
-            service.err().message().unwrap_or_default(),
-        ),
+        SdkError::ServiceError(service) => match service.raw().status().as_u16() {
+            status @ 200..=299 if service.err().code().is_none() => Fault::Failed(format!(
+                "an answer that isn't understood, HTTP {status}: {}",
+                root_cause(error)
+            )),
+            status => from_service(
+                status,
+                service.err().code().unwrap_or_default(),
+                service.err().message().unwrap_or_default(),
+            ),
+        },
         SdkError::TimeoutError(_) => Fault::Unreachable("timed out".to_owned()),
         SdkError::ResponseError(response) => match response.raw().status().as_u16() {
             status @ (200..=299 | 500..) => Fault::Failed(format!("HTTP {status}: {}", root_cause(error))),
