@@ -18,6 +18,9 @@ pub(crate) fn max_shard_size() -> Quantity {
     Quantity("5G".to_owned())
 }
 
+/// `merge.parameters.lambda`: smallest, largest and first value searched.
+pub(crate) const LAMBDA: (f64, f64, f64) = (0.0, 2.0, 1.0);
+
 /// `search.finalists`, in trials.
 pub(crate) const FINALISTS: i32 = 8;
 /// `search.greedy.maxSteps`, in trials.
@@ -43,6 +46,3 @@ pub(crate) const PUBLISH_TOP: i32 = 1;
 pub(crate) fn ca_bundle_key() -> String {
     "ca.crt".to_owned()
 }
-
-/// The factor on task vectors: smallest, largest and first value searched.
-pub(crate) const LAMBDA: (f64, f64, f64) = (0.0, 2.0, 1.0);

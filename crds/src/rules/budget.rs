@@ -18,9 +18,10 @@ pub struct Plan {
     pub dimensions: usize,
     /// Trials in a generation.
     pub population: usize,
-    /// Trials for baselines: single checkpoints, the base, the uniform soup, soups of the best 2, 4 and 8, every step of
-    /// the greedy soup, own baselines.
+    /// Trials for baselines: single checkpoints, the base, the uniform soup, soups of the best 2, 4 and 8, own ones.
     pub baselines: usize,
+    /// Trials for the greedy soup, at most.
+    pub greedy_steps: usize,
 }
 
 impl Plan {
@@ -31,39 +32,39 @@ impl Plan {
         let weights = pool.saturating_sub(1).max(1);
         // Several groups have shared coordinates and a deviation each.
         let coordinates = if groups == 1 { weights } else { weights * (groups + 1) };
-        let searches_lambda = spec.merge.parameters.lambda.is_none_or(|range| range.value.is_none());
-        let lambda = usize::from(MergeMethod::from(spec.merge.method).needs_base() && searches_lambda);
-        let dimensions = coordinates + lambda;
+        let fixed = spec.merge.parameters.lambda.is_some_and(|range| range.value.is_some());
+        let lambda = MergeMethod::from(spec.merge.method).takes_lambda() && !fixed;
+        let dimensions = coordinates + usize::from(lambda);
         let own = spec.search.population_size.and_then(|size| usize::try_from(size).ok());
         let population = own.unwrap_or_else(|| Constants::default_population_size(dimensions));
         let soups = [2, 4, 8].into_iter().filter(|&size| size < pool).count();
-        let greedy = spec.search.greedy;
-        let steps = if greedy.enabled {
-            usize::try_from(greedy.max_steps).unwrap_or(0).min(pool.saturating_sub(1))
-        } else {
-            0
-        };
         let base = usize::from(spec.pool.base.is_some());
-        let baselines = pool + base + 1 + soups + steps + spec.baselines.len();
-        Self { dimensions, population, baselines }
+        let greedy = spec.search.greedy;
+        let steps = if greedy.enabled { usize::try_from(greedy.max_steps).unwrap_or(0) } else { 0 };
+        Self {
+            dimensions,
+            population,
+            baselines: pool + base + 1 + soups + spec.baselines.len(),
+            greedy_steps: steps.min(pool.saturating_sub(1)),
+        }
     }
 
-    /// The smallest `budget.maxTrials`: the baselines, five generations and the final mean.
+    /// The smallest `budget.maxTrials`: the baselines, the greedy soup, five generations and the final mean.
     pub const fn least_trials(&self) -> usize {
-        self.baselines + GENERATIONS * self.population + 1
+        self.baselines + self.greedy_steps + GENERATIONS * self.population + 1
     }
 }
 
 pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
     let budget = &spec.budget;
     let plan = Plan::of(spec);
-    let Plan { dimensions, population, baselines } = plan;
+    let Plan { dimensions, population, baselines, greedy_steps } = plan;
     let trials = usize::try_from(budget.max_trials).unwrap_or(0);
     if trials < plan.least_trials() {
         findings.error(
             "spec.budget.maxTrials",
             format!(
-                "expected at least {}, for {baselines} baselines, {GENERATIONS} generations of {population} and the final mean, found {trials}",
+                "expected at least {}, for {baselines} baselines, {greedy_steps} steps of the greedy soup, {GENERATIONS} generations of {population} and the final mean, found {trials}",
                 plan.least_trials()
             ),
         );

@@ -3,7 +3,7 @@
 use mergesearch_recipe::MergeMethod;
 
 use crate::manifest::Findings;
-use crate::{MergeSearchSpec, Method};
+use crate::{Merge, MergeSearchSpec, Method, defaults};
 
 pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
     let merge = &spec.merge;
@@ -38,19 +38,20 @@ pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
             );
         }
     }
-    lambda(spec, method, findings);
+    lambda(merge, findings);
 }
 
-fn lambda(spec: &MergeSearchSpec, method: MergeMethod, findings: &mut Findings) {
+fn lambda(merge: &Merge, findings: &mut Findings) {
     const PATH: &str = "spec.merge.parameters.lambda";
-    let Some(range) = spec.merge.parameters.lambda else { return };
-    if !method.needs_base() {
-        findings.error(PATH, format!("{:?} has no lambda; only task-vector methods have", spec.merge.method));
+    let Some(range) = merge.parameters.lambda else { return };
+    if !MergeMethod::from(merge.method).takes_lambda() {
+        findings.error(PATH, format!("{:?} has no lambda; only task-vector methods have", merge.method));
     }
-    let (min, max, start) = range.bounds(0.0, 2.0, 1.0);
+    let (min, max, start) = defaults::LAMBDA;
+    let (min, max, start) = range.bounds(min, max, start);
     if range.value.is_some() && (range.min.is_some() || range.max.is_some() || range.start.is_some()) {
         findings.error(PATH, "expected value, or some of min, max and start; found both");
-    } else if range.value.is_none() && !(min < max && min <= start && start <= max) {
+    } else if range.value.is_none() && !(min < max && (min..=max).contains(&start)) {
         findings.error(
             PATH,
             format!("expected min < max and start between them, found {min}, {max} and {start}"),

@@ -6,3 +6,4 @@ mod cel;
 mod generated;
 mod manifest;
 mod mistakes;
+mod search_config;

@@ -125,6 +125,31 @@ pub(crate) const RULES: &[Mistake] = &[
     ),
     (
         "spec:\n",
+        "spec:\n  merge: {parameters: {lambda: {value: 1}}}\n",
+        "spec.merge.parameters.lambda: Linear has no lambda; only task-vector methods have",
+    ),
+    (
+        "spec:\n  pool:\n",
+        "spec:\n  merge: {method: TaskArithmetic, parameters: {lambda: {max: 0.5}}}\n  pool:\n    base: {name: base, uri: s3://models/base}\n",
+        "spec.merge.parameters.lambda: expected min < max and start between them, found 0, 0.5 and 1",
+    ),
+    (
+        "spec:\n",
+        "spec:\n  baselines: [{name: a, weights: {a: 1}}]\n",
+        "spec.baselines[0].name: \"a\" is the name of a checkpoint or of a built-in baseline; expected another",
+    ),
+    (
+        "spec:\n",
+        "spec:\n  baselines: [{name: own, weights: {a: 0.5, d: 0.5}}]\n",
+        "spec.baselines[0].weights.d: no checkpoint of the pool has this name",
+    ),
+    (
+        "spec:\n",
+        "spec:\n  baselines: [{name: own, weights: {a: 0.5, b: 0.4}}]\n",
+        "spec.baselines[0].weights: expected weights that sum to 1, found a sum of 0.9",
+    ),
+    (
+        "spec:\n",
         "spec:\n  merge: {granularity: {blocks: 2, patterns: [mlp]}}\n",
         "spec.merge.granularity: expected blocks or patterns, found both",
     ),
@@ -177,7 +202,7 @@ pub(crate) const RULES: &[Mistake] = &[
     (
         "maxTrials: 60",
         "maxTrials: 30",
-        "spec.budget.maxTrials: expected at least 38, for 7 baselines, 5 generations of 6 and the final mean, found 30",
+        "spec.budget.maxTrials: expected at least 38, for 5 baselines, 2 steps of the greedy soup, 5 generations of 6 and the final mean, found 30",
     ),
     (
         "maxTrials: 60",
