@@ -1,0 +1,7 @@
+//! The `mergesearch` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mergesearch::main()
+}

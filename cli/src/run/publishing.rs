@@ -1,0 +1,45 @@
+//! What is published when a search ends: the best merges of the front, each once.
+
+use mergesearch_merger::Location;
+use mergesearch_search::{Search, TrialId};
+
+use crate::console;
+use crate::failure::Failure;
+use crate::merging::Merging;
+use crate::project::Project;
+use crate::publish::publish_trial;
+use crate::state::{Published, State, published, set_published};
+
+/// Publishes what the manifest asks for and has not been published yet.
+pub(super) async fn publish(
+    project: &Project,
+    merging: &Merging,
+    search: &Search,
+    state: &State,
+    output: &Location,
+) -> Result<(), Failure> {
+    let mut done = published(state.folder()).map_err(Failure::run)?;
+    for trial in chosen(search, usize::try_from(project.spec().publish.top).unwrap_or(0)) {
+        let place = output.join(&trial.to_string());
+        let entry = Published { trial: trial.clone(), uri: place.to_string() };
+        if done.contains(&entry) {
+            continue;
+        }
+        console::message(format_args!("publishing {trial} to {place}"));
+        publish_trial(merging, search, state.folder(), &trial, &place).await?;
+        done.push(entry);
+        set_published(state.folder(), &done).map_err(Failure::run)?;
+    }
+    Ok(())
+}
+
+/// The best by search fitness, then the rest of the front in the same order. Single checkpoints are there already.
+fn chosen(search: &Search, count: usize) -> Vec<TrialId> {
+    let fitness = |id: &TrialId| search.row(id).and_then(|row| row.fitness).unwrap_or(f64::NEG_INFINITY);
+    let mut front: Vec<TrialId> = search.front().into_iter().chain(search.best()).collect();
+    front.retain(|id| !matches!(id, TrialId::Single(_) | TrialId::Base));
+    front.sort_by(|one, other| fitness(other).total_cmp(&fitness(one)).then_with(|| one.cmp(other)));
+    front.dedup();
+    front.truncate(count);
+    front
+}
