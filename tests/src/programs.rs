@@ -4,40 +4,37 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Duration;
 use std::{env, fs};
 
 use tempfile::TempDir;
-use wait4::Wait4;
 
 /// The folder of the workspace.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in a folder of the workspace")
 }
 
-/// The folder of the built programs. Built with the profile and target folder of the test itself, by cargo, once.
-fn programs() -> &'static Path {
-    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS.get_or_init(|| {
-        // TARGET/PROFILE/deps/it-HASH
-        let test = env::current_exe().unwrap();
-        let profile_folder =
-            test.ancestors().nth(2).expect("a test binary lies in TARGET/PROFILE/deps").to_owned();
-        let target = profile_folder.parent().unwrap();
-        let profile = match profile_folder.file_name().and_then(OsStr::to_str) {
-            Some("debug") | None => "dev",
-            Some(profile) => profile,
-        };
-        let packages = ["mergesearch", "mergesearch-merger", "mergesearch-quickstart"];
-        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .current_dir(workspace())
-            .args(["build", "--quiet", "--bins", "--profile", profile, "--target-dir"])
-            .arg(target)
-            .args(packages.iter().flat_map(|package| ["--package", package]))
-            .status()
-            .unwrap();
-        assert!(built.success(), "the programs under test don't build");
-        profile_folder
-    })
+/// The folder of built programs: TARGET/PROFILE, where the test itself is TARGET/PROFILE/deps/it-HASH.
+fn folder() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    test.ancestors().nth(2).expect("a test binary lies in TARGET/PROFILE/deps").to_owned()
+}
+
+/// Has cargo build a package's programs, with the profile and target folder of the test itself.
+fn build(package: &str) {
+    let folder = folder();
+    let profile = match folder.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(workspace())
+        .args(["build", "--quiet", "--bins", "--package", package, "--profile", profile, "--target-dir"])
+        .arg(folder.parent().unwrap())
+        .status()
+        .unwrap();
+    assert!(built.success(), "package {package} doesn't build");
 }
 
 /// A program about to be run.
@@ -46,17 +43,19 @@ pub struct Program(Command);
 
 /// `merger`.
 pub fn merger() -> Program {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| build("mergesearch-merger"));
     Program::new("merger")
 }
 
-/// `mergesearch`.
+/// `mergesearch`, with the quickstart's evaluator on its path.
 pub fn mergesearch() -> Program {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        build("mergesearch");
+        build("mergesearch-quickstart");
+    });
     Program::new("mergesearch")
-}
-
-/// The folder that must be on the path for a manifest's evaluator to be found, and the evaluator.
-pub fn quickstart_evaluate() -> PathBuf {
-    programs().join("quickstart-evaluate")
 }
 
 /// A local folder as a URI.
@@ -79,14 +78,15 @@ pub struct Finished {
 
 impl Program {
     fn new(name: &str) -> Self {
-        let mut command = Command::new(programs().join(name));
+        let folder = folder();
+        let mut command = Command::new(folder.join(name));
         for (variable, _) in env::vars_os() {
             if variable.to_str().is_some_and(|name| name.starts_with("AWS_")) {
                 command.env_remove(variable);
             }
         }
         let path = env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", programs().display())).stdin(Stdio::null());
+        command.env("PATH", format!("{}:{path}", folder.display())).stdin(Stdio::null());
         Self(command)
     }
 
@@ -108,18 +108,28 @@ impl Program {
     pub fn run(mut self) -> Finished {
         let output = TempDir::with_prefix("mergesearch-output-").unwrap();
         let (stdout, stderr) = (output.path().join("stdout"), output.path().join("stderr"));
-        // Files, not pipes: nobody has to read while the program runs, and its peak is taken from the kernel at its end.
+        // Files, not pipes: nobody has to read while the program runs.
         self.0.stdout(fs::File::create(&stdout).unwrap()).stderr(fs::File::create(&stderr).unwrap());
-        let child = self.0.spawn().unwrap();
-        let usage = child.wait4().unwrap();
+        let mut child = self.0.spawn().unwrap();
+        let mut peak_memory = 0;
+        let status = loop {
+            peak_memory = peak_memory.max(peak_so_far(child.id()));
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            sleep(Duration::from_millis(5));
+        };
         let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-        Finished {
-            code: usage.status.code(),
-            stdout: text(&stdout),
-            stderr: text(&stderr),
-            peak_memory: usage.rusage.maxrss,
-        }
+        Finished { code: status.code(), stdout: text(&stdout), stderr: text(&stderr), peak_memory }
     }
+}
+
+/// The high-water mark that the kernel keeps, in bytes; 0 once the process has ended. Not `ru_maxrss`, in which the memory of
+/// the process that started this one counts too.
+fn peak_so_far(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    kibibytes.map_or(0, |kibibytes| 1024 * kibibytes.parse::<u64>().unwrap())
 }
 
 impl Finished {

@@ -21,7 +21,7 @@ fn peak_of_merge(layers: usize, checkpoints: usize) -> (u64, u64) {
     fs::write(&recipe, pool.linear_recipe(|name| file_uri(&pool.folder(name)))).unwrap();
     let output = file_uri(&folder.path().join("merged"));
     let budget = format!("{}MiB", BUDGET / MIB);
-    let finished = merge(&recipe, &output, Vec::new(), &["--memory", &budget]);
+    let finished = merge(&recipe, &output, Vec::new(), &["--memory-budget", &budget]);
     finished.assert_code(0);
     (pool.size(), finished.peak_memory)
 }

@@ -38,7 +38,7 @@ fn an_object_put_anew_between_preflight_and_merge_is_an_error(
     let other = fs::read(world.pool.folder("b").join("model.safetensors")).unwrap();
     let bucket = world.server.existing_bucket("pool");
     let failed = merge_while(&world, move || bucket.put("a/model.safetensors", other));
-    failed.assert_fails(65, &["checkpoint a", "model.safetensors", "changed while in use"]);
+    failed.assert_fails(65, &["s3://pool/a/model.safetensors", "changed while in use"]);
     assert_incomplete(&world);
 }
 
@@ -70,6 +70,6 @@ fn an_object_that_disappears_is_an_error(#[values(Kind::Strict, Kind::Sloppy)] k
     let world = World::new(kind, SMALL);
     let file = world.server.file("pool", "a/model.safetensors");
     let failed = merge_while(&world, move || fs::remove_file(file).unwrap());
-    failed.assert_fails(65, &["checkpoint a", "model.safetensors", "not found"]);
+    failed.assert_fails(65, &["s3://pool/a/model.safetensors", "not found"]);
     assert_incomplete(&world);
 }

@@ -122,7 +122,7 @@ fn a_merge_that_fails_midway_leaves_no_upload_and_no_model(
     });
     let environment = world.server.environment_through(proxy.address());
     // So little memory that reading goes on when the first parts are up.
-    let options = ["--memory", "32MiB"];
+    let options = ["--memory-budget", "128MiB"];
     merge(&world.recipe(), &world.bucket.uri("merged"), environment, &options).assert_code(exit);
     assert!(begun.load(Ordering::SeqCst) > 1, "the merge never got as far as a second part");
     assert_eq!(world.bucket.dangling_uploads(), 0);

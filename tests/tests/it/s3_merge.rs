@@ -20,7 +20,8 @@ fn a_single_file_goes_up_in_parts(#[values(Kind::Strict, Kind::Sloppy)] kind: Ki
         Action::Forward
     });
     let environment = world.server.environment_through(proxy.address());
-    merge(&world.recipe(), &world.bucket.uri("merged"), environment, &["--memory", "64MiB"]).assert_code(0);
+    merge(&world.recipe(), &world.bucket.uri("merged"), environment, &["--memory-budget", "128MiB"])
+        .assert_code(0);
     assert_same_model(&model(world.bucket.folder_bytes("merged")), &world.merged_locally(&[]));
     assert!(parts.load(Ordering::SeqCst) >= 3, "{parts:?} parts");
 }
