@@ -10,9 +10,7 @@ use crate::{cel, defaults};
 /// Name of the evaluator's container in the template.
 pub const EVALUATOR: &str = "evaluator";
 
-/// The evaluator: it finds a merged checkpoint in `$MERGESEARCH_MODEL_DIR`, the stage (`search`, `test` or `heldout`) in
-/// `$MERGESEARCH_STAGE`, and writes its results under `$MERGESEARCH_RESULTS_DIR`: the JSON of lm-evaluation-harness, or a
-/// flat JSON of metric to number or `{value, stderr}`.
+/// The evaluator: the pod that scores a merged checkpoint, and how long and how often it may try.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[schemars(extend("x-kubernetes-validations" = cel::evaluation()))]
 #[serde(rename_all = "camelCase")]

@@ -98,7 +98,9 @@ pub struct Merger {
 }
 
 /// When an image is pulled.
+// The schema has the description of the field: kube would put this one in its place.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum ImagePullPolicy {
     /// Before every start.
     Always,
@@ -126,7 +128,9 @@ pub struct Scratch {
 }
 
 /// What a scratch volume is made of.
+// The schema has the description of the field: kube would put this one in its place.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum ScratchMedium {
     /// The node's disk.
     Disk,

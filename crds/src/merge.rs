@@ -65,8 +65,7 @@ pub struct Weights {
 #[schemars(extend("x-kubernetes-validations" = cel::granularity()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Granularity {
-    /// Splits the layers into this many blocks of equal size (the last may be shorter by rounding), each with weights of
-    /// its own. Embeddings belong to the first block, the final norm and the output head to the last. Not with
+    /// Splits the layers into this many blocks, whose sizes differ by one at most, each with weights of its own. Embeddings belong to the first block, the final norm and the output head to the last. Not with
     /// `patterns`. Immutable. Example: `4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 128))]
@@ -108,16 +107,16 @@ pub struct Parameters {
 #[schemars(extend("x-kubernetes-validations" = cel::parameter_range()))]
 #[serde(rename_all = "camelCase")]
 pub struct ParameterRange {
-    /// Fixes the parameter: it is not searched. Not with the other fields. Example: `1.0`.
+    /// Fixes the parameter: it is not searched. Not with the other fields. Immutable. Example: `1.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// The smallest value searched. Default: the parameter's own.
+    /// The smallest value searched. Default: 0 for lambda. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
-    /// The largest value searched. Default: the parameter's own.
+    /// The largest value searched. Default: 2 for lambda. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// Where the search starts. Default: the parameter's own.
+    /// Where the search starts. Default: 1 for lambda. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<f64>,
 }
@@ -132,7 +131,9 @@ impl ParameterRange {
 }
 
 /// Element type of floating-point tensors.
+// The schema has the description of the field: kube would put this one in its place.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum Dtype {
     /// bfloat16.
     Bfloat16,

@@ -40,6 +40,7 @@ fn section(path: &str, schema: &Value, text: &mut String) {
         let default = match (&schema["default"], required(field)) {
             (_, true) => "required".to_owned(),
             (Value::Null | Value::Object(_), false) => String::new(),
+            (Value::String(default), false) => format!("`{default}`"),
             (default, false) => format!("`{default}`"),
         };
         let description = paragraph(schema["description"].as_str().unwrap_or_default()).replace('|', "\\|");

@@ -59,7 +59,9 @@ pub struct MergeSearchSpec {
     pub search: SearchSpec,
     /// What the search may spend. May be raised at any time: a completed search then goes on.
     pub budget: Budget,
-    /// The evaluator: a container that loads a merged checkpoint and writes its metrics.
+    /// The evaluator: a container that finds a merged checkpoint in `$MERGESEARCH_MODEL_DIR` and the stage (`search`,
+    /// `test` or `heldout`) in `$MERGESEARCH_STAGE`, and writes its results under `$MERGESEARCH_RESULTS_DIR`: the JSON of
+    /// lm-evaluation-harness, or a flat JSON of metric to number or `{value, stderr}`.
     pub evaluation: Evaluation,
     /// How trials are run. Every field has a default.
     #[serde(default)]
