@@ -76,13 +76,13 @@ impl OpenCheckpoint {
         let (name, uri) = (checkpoint.name.clone(), checkpoint.uri.clone());
         match Opened::read(stores, &location).await {
             Ok(opened) => Ok(Self { name, uri, location, opened }),
-            Err(source) => Err(crate::Error::Checkpoint { checkpoint: name, source }),
+            Err(source) => Err(crate::Error::Checkpoint { checkpoint: name, source: Box::new(source) }),
         }
     }
 
     /// Adds the checkpoint's name to an error about it.
     pub(crate) fn blame(&self, source: CheckpointError) -> crate::Error {
-        crate::Error::Checkpoint { checkpoint: self.name.clone(), source }
+        crate::Error::Checkpoint { checkpoint: self.name.clone(), source: Box::new(source) }
     }
 }
 

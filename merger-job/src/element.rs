@@ -232,9 +232,8 @@ pub(crate) fn to_f16(value: f64) -> u16 {
 
 /// Rounds to a 16-bit format of that many exponent and fraction bits. NaN stays a (quiet) NaN of the same sign.
 fn narrow<const EXPONENT: u32, const FRACTION: u32>(value: f64) -> u16 {
-    let bits = value.to_bits();
-    let sign = ((bits >> 48) & 0x8000) as u16;
-    let magnitude = bits & (u64::MAX >> 1);
+    let sign = ((value.to_bits() >> 48) & 0x8000) as u16;
+    let magnitude = value.to_bits() & (u64::MAX >> 1);
     let infinity = ((1_u64 << EXPONENT) - 1) << FRACTION;
     if magnitude > f64::INFINITY.to_bits() {
         return sign | (infinity | 1 << (FRACTION - 1)) as u16;

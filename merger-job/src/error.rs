@@ -28,14 +28,14 @@ pub enum Error {
         /// The checkpoint.
         checkpoint: CheckpointName,
         /// What is wrong with it.
-        source: CheckpointError,
+        source: Box<CheckpointError>,
     },
     /// A place that was looked at alone is no checkpoint.
     #[error(transparent)]
-    Place(#[from] CheckpointError),
+    Place(Box<CheckpointError>),
     /// Checkpoints don't fit each other.
     #[error(transparent)]
-    Pool(#[from] PoolError),
+    Pool(Box<PoolError>),
     /// The recipe names a checkpoint that isn't in the pool, or elsewhere.
     #[error("checkpoint {checkpoint}: the pool has no checkpoint of that name at {uri:?}")]
     NotInPool {
@@ -79,13 +79,27 @@ pub enum Error {
     Task(String),
 }
 
+impl From<CheckpointError> for Error {
+    fn from(error: CheckpointError) -> Self {
+        Self::Place(Box::new(error))
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(Box::new(error))
+    }
+}
+
 impl Error {
     /// Whether the same call may succeed later: a fault of network, server or device, not of the input.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Storage(error)
-            | Self::Place(CheckpointError::Storage(error))
-            | Self::Checkpoint { source: CheckpointError::Storage(error), .. } => error.fault.is_transient(),
+            Self::Storage(error) => error.fault.is_transient(),
+            Self::Place(source) | Self::Checkpoint { source, .. } => match source.as_ref() {
+                CheckpointError::Storage(error) => error.fault.is_transient(),
+                _ => false,
+            },
             Self::Task(_) => true,
             _ => false,
         }

@@ -5,7 +5,7 @@
 //! that match shape and type), and more: no repeated key, no unknown field, and the file exactly as long as it says.
 
 use std::collections::HashSet;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -130,7 +130,7 @@ pub(crate) fn parse(header: &[u8], file_size: u64) -> Result<Vec<Tensor>, Header
         serde_json::from_slice(header).map_err(|error| HeaderError::Json(error.to_string()))?;
     let mut tensors =
         entries.into_iter().map(|(name, info)| tensor(name, info)).collect::<Result<Vec<_>, _>>()?;
-    tensors.sort_by(|left, right| (left.begin, left.end).cmp(&(right.begin, right.end)));
+    tensors.sort_by_key(|tensor| (tensor.begin, tensor.end));
     let mut expected = 0;
     for tensor in &tensors {
         if tensor.begin != expected {
@@ -155,15 +155,16 @@ pub(crate) fn write(tensors: &[Tensor]) -> Vec<u8> {
     use serde_json::{Value, json};
     let mut text = format!("{{\"__metadata__\":{}", json!({"format": "pt"}));
     for tensor in tensors {
-        // Written by hand to keep the order of the bytes, as the safetensors library does.
-        text.push_str(&format!(
+        // Written by hand to keep the order of the bytes, as the safetensors library does; a String takes every write.
+        let _ = write!(
+            text,
             ",{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{},{}]}}",
             Value::from(tensor.name.as_str()),
             tensor.element,
             Value::from(tensor.shape.as_slice()),
             tensor.begin,
             tensor.end
-        ));
+        );
     }
     text.push('}');
     let mut header = text.into_bytes();

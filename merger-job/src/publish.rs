@@ -27,7 +27,7 @@ pub async fn publish(
     let mut beside = vec![("README.md", Bytes::from(readme)), ("recipe.yaml", Bytes::from(yaml))];
     // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
     let float = main_float(&jobs(pool, recipe)?);
-    let explicit = Recipe { dtype: recipe.dtype.or(float.map(Into::into)), ..recipe.clone() };
+    let explicit = Recipe { dtype: recipe.dtype.or_else(|| float.map(Into::into)), ..recipe.clone() };
     let warning = match mergekit::write(&explicit, pool.layer_count()) {
         Ok(yaml) => {
             beside.push(("mergekit_config.yml", Bytes::from(yaml)));

@@ -99,7 +99,7 @@ pub(crate) struct PartialFile {
 
 impl PartialFile {
     pub(super) fn create(target: &Path) -> Result<Self, StorageError> {
-        let folder = target.parent().unwrap_or(Path::new("/"));
+        let folder = target.parent().unwrap_or_else(|| Path::new("/"));
         fs::create_dir_all(folder).map_err(|error| fail(folder, &error))?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         // Always the same name: what a killed merge left behind is overwritten by the next, not collected.
@@ -117,7 +117,7 @@ impl PartialFile {
         self.file.sync_all().map_err(|error| fail(&self.target, &error))?;
         fs::rename(&self.temporary, &self.target).map_err(|error| fail(&self.target, &error))?;
         self.finished = true;
-        let folder = self.target.parent().unwrap_or(Path::new("/"));
+        let folder = self.target.parent().unwrap_or_else(|| Path::new("/"));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| fail(folder, &error))
     }
 }

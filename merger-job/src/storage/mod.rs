@@ -75,7 +75,7 @@ impl Stores {
     pub async fn list(&self, folder: &Location) -> Result<Vec<Entry>, StorageError> {
         let mut entries = match folder {
             Location::File(path) => blocking(path.clone(), local::list).await?,
-            Location::S3 { bucket, prefix } => self.s3.list(bucket, prefix).await?,
+            Location::S3 { bucket, prefix } => Box::pin(self.s3.list(bucket, prefix)).await?,
         };
         entries.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(entries)
@@ -85,7 +85,7 @@ impl Stores {
     pub async fn head(&self, file: &Location) -> Result<Object, StorageError> {
         match file {
             Location::File(path) => blocking(path.clone(), local::head).await,
-            Location::S3 { bucket, prefix } => self.s3.head(bucket, prefix).await,
+            Location::S3 { bucket, prefix } => Box::pin(self.s3.head(bucket, prefix)).await,
         }
     }
 
@@ -99,7 +99,7 @@ impl Stores {
                 let object = object.clone();
                 blocking(path.clone(), move |path| local::read(path, &object, offset, length)).await
             }
-            Location::S3 { .. } => self.s3.read(object, offset, length).await,
+            Location::S3 { .. } => Box::pin(self.s3.read(object, offset, length)).await,
         }
     }
 
@@ -114,7 +114,7 @@ impl Stores {
                 })
                 .await
             }
-            Location::S3 { bucket, prefix } => self.s3.put(bucket, prefix, bytes).await,
+            Location::S3 { bucket, prefix } => Box::pin(self.s3.put(bucket, prefix, bytes)).await,
         }
     }
 
@@ -122,7 +122,7 @@ impl Stores {
     pub async fn delete(&self, file: &Location) -> Result<(), StorageError> {
         match file {
             Location::File(path) => blocking(path.clone(), local::delete).await,
-            Location::S3 { bucket, prefix } => self.s3.delete(bucket, prefix).await,
+            Location::S3 { bucket, prefix } => Box::pin(self.s3.delete(bucket, prefix)).await,
         }
     }
 
@@ -130,7 +130,7 @@ impl Stores {
     pub async fn check_writable(&self, folder: &Location) -> Result<(), StorageError> {
         match folder {
             Location::File(path) => blocking(path.clone(), local::check_writable).await,
-            Location::S3 { bucket, prefix } => self.s3.check_writable(bucket, prefix).await,
+            Location::S3 { bucket, prefix } => Box::pin(self.s3.check_writable(bucket, prefix)).await,
         }
     }
 
@@ -178,7 +178,7 @@ impl Writer {
                 *partial = Some(file);
                 Ok(())
             }
-            Self::S3(upload) => upload.write(bytes).await,
+            Self::S3(upload) => Box::pin(upload.write(bytes)).await,
         }
     }
 
@@ -190,7 +190,7 @@ impl Writer {
                 location: Location::File(location).to_string(),
                 fault: Fault::Failed("an earlier write failed".to_owned()),
             }),
-            Self::S3(upload) => upload.finish().await,
+            Self::S3(upload) => Box::pin(upload.finish()).await,
         }
     }
 }

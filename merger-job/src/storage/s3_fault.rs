@@ -31,8 +31,10 @@ where
             status => from_service(status, "", &root_cause(error)),
         },
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
-            let trail = trail(error);
-            if trail.iter().any(|message| message.to_lowercase().contains("credential")) {
+            let trail = trail(error).join("\n");
+            // What else goes wrong on the way to credentials (a metadata service that doesn't answer) may pass.
+            let lacking = ["no credentials", "provider was not enabled", "not properly configured"];
+            if lacking.iter().any(|words| trail.contains(words)) {
                 Fault::NoCredentials(root_cause(error))
             } else if matches!(error, SdkError::ConstructionFailure(_)) {
                 Fault::Refused(root_cause(error))
@@ -72,9 +74,10 @@ fn trail(error: &(dyn Error + 'static)) -> Vec<String> {
     messages
 }
 
-/// The innermost message, which is the one that says what happened.
+/// The first line of the innermost message, which is the one that says what happened.
 pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
-    trail(error).pop().unwrap_or_default()
+    let message = trail(error).pop().unwrap_or_default();
+    message.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ fn a_tied_head_equals_the_embedding() {
     let tie = |folder: &Folder| {
         for name in ["a", "b"] {
             edit(&folder.path(name).join("config.json"), |config| {
-                config["tie_word_embeddings"] = true.into()
+                config["tie_word_embeddings"] = true.into();
             });
         }
     };

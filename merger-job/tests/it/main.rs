@@ -1,7 +1,10 @@
 //! The merger from outside: merges on real files compared with a plain in-memory reference.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "whatever fails in a test fails the test")]
+
 mod hostile;
 mod merging;
 mod pools;
 mod program;
+mod server;
 mod shapes;

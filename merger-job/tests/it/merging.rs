@@ -135,7 +135,7 @@ proptest! {
         form in forms(),
         dtype in floats(),
         t in 0.0..1.0,
-        memory_budget in 120_000_u64..4_000_000,
+        memory_budget in 600_000_u64..4_000_000,
         threads in 1_usize..5,
         max_shard_size in 1_u64..100_000,
     ) {
@@ -151,4 +151,102 @@ proptest! {
             prop_assert_eq!(pools::read(&folder.path("whole")), pools::read(&folder.path("shards")));
         }
     }
+}
+
+/// A pool of two with layers, where `b` is newer.
+fn two() -> (Folder, [Model; 2]) {
+    let names = ["model.embed_tokens.weight", "model.layers.0.w", "model.layers.1.w", "model.norm.weight"];
+    let form = names.map(|name| (name.to_owned(), vec![3, 5])).to_vec();
+    let models = [model(&form, Dtype::F32, 1), model(&form, Dtype::F32, 2)];
+    (Folder::new(&models), models)
+}
+
+#[test]
+fn each_tensor_takes_its_groups_weights_and_the_recipes_type() {
+    let (folder, models) = two();
+    let mut recipe = folder.recipe(MergeMethod::Linear, &[1.0, 0.0]);
+    let mut last = recipe.groups[0].clone();
+    last.select.name_contains = Some("layers.1".to_owned());
+    last.weights = vec![0.0, 1.0];
+    recipe.groups.insert(0, last);
+    recipe.dtype = Some(mergesearch_recipe::Dtype::Float64);
+    recipe.tokenizer_from = Some("b".try_into().unwrap());
+    fs::write(folder.path("b/tokenizer_config.json"), "{}").unwrap();
+    run(&folder, &recipe, "out", &options()).unwrap();
+    for (name, merged) in pools::read(&folder.path("out")) {
+        let source = &models[usize::from(name.contains("layers.1"))][&name];
+        assert_eq!((merged.dtype, merged.values()), (Dtype::F64, source.values()), "{name}");
+    }
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path("out/config.json")).unwrap()).unwrap();
+    assert_eq!(config["torch_dtype"], "float64");
+    assert!(folder.path("out/tokenizer_config.json").exists());
+}
+
+#[test]
+fn a_file_that_changed_after_it_was_seen_is_not_read() {
+    let (folder, models) = two();
+    let recipe = folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
+    let pool = pools::open(&recipe).unwrap();
+    // The same bytes in a new file: only the version tells.
+    let path = folder.path("a/model.safetensors");
+    fs::write(folder.path("a/new"), pools::serialize(&models[0])).unwrap();
+    fs::rename(folder.path("a/new"), &path).unwrap();
+    let output = folder.location("out");
+    let error =
+        wait(async { merge(&stores(), &pool, &recipe, &output, &options(), &Progress::default()).await });
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("changed while in use"), "{error}");
+    assert_eq!(error.exit_code(), 65);
+    assert!(files(&folder.path("out")).iter().all(|(name, _)| !name.contains("model.safetensors")));
+}
+
+#[test]
+fn a_merge_that_is_dropped_leaves_nothing_that_looks_complete() {
+    let (folder, _) = two();
+    let recipe = folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
+    run(&folder, &recipe, "whole", &options()).unwrap();
+    let whole = files(&folder.path("whole"));
+    // Dropped after every possible number of polls, until one is let finish.
+    for polls in 1.. {
+        let finished = wait(async {
+            let stores = stores();
+            let pool = Pool::open(&stores, &Sources::from(&recipe)).await.unwrap();
+            let (output, options, progress) = (folder.location("out"), options(), Progress::default());
+            let mut merge = Box::pin(merge(&stores, &pool, &recipe, &output, &options, &progress));
+            let mut polled = 0;
+            let outcome = std::future::poll_fn(|context| {
+                polled += 1;
+                match merge.as_mut().poll(context) {
+                    std::task::Poll::Ready(outcome) => std::task::Poll::Ready(Some(outcome)),
+                    std::task::Poll::Pending if polled >= polls => std::task::Poll::Ready(None),
+                    std::task::Poll::Pending => std::task::Poll::Pending,
+                }
+            });
+            outcome.await.is_some_and(|outcome| outcome.is_ok())
+        });
+        let left = files(&folder.path("out"));
+        let has = |name: &str| left.iter().any(|(found, _)| found == name);
+        assert!(finished || !(has("config.json") && has("model.safetensors")) || left == whole);
+        assert!(left.iter().all(|(name, _)| !name.ends_with(".partial")), "{polls}: {left:?}");
+        if finished {
+            assert_eq!(left, whole);
+            return;
+        }
+    }
+}
+
+#[test]
+fn progress_ends_at_what_was_announced() {
+    let (folder, models) = two();
+    let recipe = folder.recipe(MergeMethod::Slerp, &[0.5, 0.5]);
+    let (pool, progress) = (pools::open(&recipe).unwrap(), Progress::default());
+    let output = folder.location("out");
+    let report =
+        wait(async { merge(&stores(), &pool, &recipe, &output, &options(), &progress).await }).unwrap();
+    let bytes: usize = models[0].values().map(|data| data.bytes.len()).sum();
+    // Two sources, each read once for the angle and once for the sum.
+    assert_eq!((progress.read(), progress.to_read()), (4 * bytes as u64, 4 * bytes as u64));
+    assert_eq!((progress.written(), progress.to_write()), (bytes as u64, bytes as u64));
+    assert_eq!(report.bytes_read, progress.read());
 }

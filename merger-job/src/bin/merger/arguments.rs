@@ -1,4 +1,5 @@
 //! The command line.
+#![expect(clippy::doc_markdown, reason = "these comments are shown as help, where marks would only disturb")]
 
 use std::path::PathBuf;
 
@@ -142,10 +143,10 @@ impl Limits {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "S3")]
 pub(crate) struct Storage {
-    /// The server's URL, for stores other than AWS [default: `AWS_ENDPOINT_URL`, the profile].
+    /// The server's URL, for stores other than AWS [default: AWS_ENDPOINT_URL, the profile].
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
-    /// The region [default: `AWS_REGION`, the profile, us-east-1].
+    /// The region [default: AWS_REGION, the profile, us-east-1].
     #[arg(long)]
     region: Option<String>,
     /// Put the bucket into the path, not the host name [default: true with an endpoint].

@@ -11,7 +11,7 @@ use crate::terminal::print;
 
 pub(crate) async fn run(stores: &Stores, arguments: &Plan) -> Result<(), Error> {
     let (recipe, pool) = reading::open(stores, &arguments.recipe.path).await?;
-    let output = arguments.output.clone().unwrap_or(Location::File("/".into()));
+    let output = arguments.output.clone().unwrap_or_else(|| Location::File("/".into()));
     let plan = plan(&pool, &recipe, &output, &arguments.limits.options(true))?;
     let size = |bytes: u64| ByteSize(bytes).display().si();
     print(&format!(

@@ -29,7 +29,7 @@ async fn read(stores: &Stores, path: &Path) -> Result<Recipe, Error> {
     })?;
     // Relative model paths of a mergekit YAML start where it lies.
     let path = std::path::absolute(path).map_err(|error| fail(&error))?;
-    let folder = path.parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
+    let folder = path.parent().unwrap_or_else(|| Path::new("/")).to_string_lossy().into_owned();
     match Recipe::from_yaml_any(&text, &folder, None) {
         Err(YamlError::Mergekit(MergekitError::LayersNeeded { uri })) => {
             let location: Location = uri.parse()?;
