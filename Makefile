@@ -10,7 +10,7 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 PROGRAMS := --package mergesearch --package mergesearch-merger --package mergesearch-quickstart --bins
-SCRIPTS := .ci/run tests/check-dependencies tests/check-scripts tests/demo tests/peers/run tests/s3-servers
+SCRIPTS := .ci/run tests/bench/run tests/check-dependencies tests/check-scripts tests/demo tests/peers/run tests/s3-servers
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
 	check-licences s3-servers bench fmt generate peers pool deny clean
@@ -51,9 +51,8 @@ s3-servers: ## Install the S3 servers that the tests run against.
 	tests/s3-servers >/dev/null
 
 bench: ## Measure merging and searching, and write docs/benchmarks.md.
-	$(CARGO) build --locked --release $(PROGRAMS)
 	$(CARGO) build --locked --release --package mergesearch-search --example ask_tell
-	$(CARGO) run --locked --release --package mergesearch-tests --bin mergesearch-generate-pool -- --help >/dev/null
+	$(CARGO) build --locked --release --package mergesearch-tests --example merge_throughput
 	tests/bench/run
 
 fmt: ## Format every Rust file.

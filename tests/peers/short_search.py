@@ -14,7 +14,7 @@ spec = resource["spec"]
 for checkpoint in spec["pool"]["checkpoints"]:
     folder = manifest.resolve().parent / checkpoint["uri"].removeprefix("file://")
     checkpoint["uri"] = f"file://{folder.resolve()}"
-spec["budget"]["maxTrials"] = 90
+spec["budget"]["maxTrials"] = 100
 spec["search"]["finalists"] = 1
 container = spec["evaluation"]["template"]["spec"]["containers"][0]
 container["command"] += ["--items", "50"]

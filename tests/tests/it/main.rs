@@ -5,5 +5,6 @@ mod memory;
 mod s3_changes;
 mod s3_faults;
 mod s3_merge;
+mod s3_search;
 mod servers;
 mod world;
