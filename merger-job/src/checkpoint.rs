@@ -13,7 +13,7 @@ use crate::error::CheckpointError;
 use crate::header::{self, Tensor};
 use crate::storage::{Entry, Object, Stores};
 use crate::unique_map::UniqueMap;
-use crate::{ElementType, Location};
+use crate::{ElementType, Location, printable};
 
 /// Headers read at the same time for one checkpoint.
 const HEADERS_AT_ONCE: usize = 8;
@@ -223,6 +223,8 @@ pub(crate) async fn read_json<T: for<'de> Deserialize<'de>>(
     limit: u64,
 ) -> Result<T, CheckpointError> {
     let bytes = read_small(stores, folder, file, limit).await?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| CheckpointError::Json { file: file.to_owned(), message: error.to_string() })
+    serde_json::from_slice(&bytes).map_err(|error| CheckpointError::Json {
+        file: file.to_owned(),
+        message: printable(&error.to_string()),
+    })
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::ElementType;
+use crate::printable;
 use crate::unique_map::UniqueMap;
 
 /// Longest header that is read, as in the safetensors library.
@@ -127,7 +128,7 @@ pub(crate) fn header_length(first: [u8; 8], file_size: u64) -> Result<u64, Heade
 /// The tensors of a file of that size, in the order of their bytes, from its header without the length.
 pub(crate) fn parse(header: &[u8], file_size: u64) -> Result<Vec<Tensor>, HeaderError> {
     let Tensors(entries) =
-        serde_json::from_slice(header).map_err(|error| HeaderError::Json(error.to_string()))?;
+        serde_json::from_slice(header).map_err(|error| HeaderError::Json(printable(&error.to_string())))?;
     let mut tensors =
         entries.into_iter().map(|(name, info)| tensor(name, info)).collect::<Result<Vec<_>, _>>()?;
     tensors.sort_by_key(|tensor| (tensor.begin, tensor.end));

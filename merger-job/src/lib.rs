@@ -1,4 +1,30 @@
 //! The merger: streams safetensors shards through bounded memory, exactly.
+//!
+//! [`Pool::open`] reads the headers of all checkpoints and says, in one sentence, why they can't be merged, if they
+//! can't. [`merge()`] and [`publish`] make one merge of a pool by a [`mergesearch_recipe::Recipe`]; [`plan()`] says what it
+//! will take. Everything is read and written through [`Stores`]: local folders and S3.
+//!
+//! ```no_run
+//! use mergesearch_merger::{Error, MergeOptions, Pool, Progress, Sources, StorageOptions, Stores, merge};
+//! use mergesearch_recipe::Recipe;
+//!
+//! async fn make(recipe: &Recipe) -> Result<(), Error> {
+//!     let stores = Stores::new(StorageOptions::default())?;
+//!     let pool = Pool::open(&stores, &Sources::from(recipe)).await?;
+//!     let output = "file:///data/merged".parse()?;
+//!     let report = merge(&stores, &pool, recipe, &output, &MergeOptions::default(), &Progress::default()).await?;
+//!     assert_eq!(report.nan, 0);
+//!     stores.close().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! What a merge computes: every element in f64, terms added in the recipe's order, each product and sum one rounded
+//! operation, then rounded once to the output's type. `linear` is `w_0 x_0 + w_1 x_1 + ...`; `task_arithmetic` is
+//! `base + lambda * (w_0 (x_0 - base) + w_1 (x_1 - base) + ...)`; `slerp` is
+//! `sin((1-t)Ω)/sin Ω x_0 + sin(tΩ)/sin Ω x_1`, where Ω is the angle between the two whole tensors and `t` the second
+//! weight, or `(1-t) x_0 + t x_1` where `|cos Ω| > 0.9995`. Sources of weight 0 are not read. Results are the same, bit
+//! for bit, whatever the memory, the number of threads and the size of the output's files.
 
 mod blocks;
 mod budget;
@@ -19,6 +45,7 @@ mod merge;
 mod pipeline;
 mod plan;
 mod pool;
+mod printable;
 mod progress;
 mod publish;
 mod roles;
@@ -37,6 +64,7 @@ pub use location::{Location, LocationError};
 pub use merge::{MergeOptions, MergeReport, merge};
 pub use plan::{Plan, plan};
 pub use pool::{PinnedSource, Pool, Sources};
+pub use printable::printable;
 pub use progress::Progress;
 pub use publish::publish;
 pub use storage::{Entry, Fault, Object, StorageError, StorageOptions, Stores};

@@ -7,6 +7,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::error::Fault;
+use crate::printable;
 
 /// What a failed request means.
 pub(super) fn read<E>(error: &SdkError<E, HttpResponse>) -> Fault
@@ -53,6 +54,7 @@ fn from_service(status: u16, code: &str, message: &str) -> Fault {
         (code, "") | ("", code) => format!("HTTP {status}: {code}"),
         (code, message) => format!("{code}: {message}"),
     };
+    let detail = printable(&detail);
     match (status, code) {
         (_, "SlowDown" | "RequestTimeout" | "InternalError" | "ExpiredToken") => Fault::Failed(detail),
         (_, "NoSuchKey" | "NoSuchBucket" | "NotFound") | (404, _) => Fault::NotFound(detail),
@@ -77,7 +79,7 @@ fn trail(error: &(dyn Error + 'static)) -> Vec<String> {
 /// The first line of the innermost message, which is the one that says what happened.
 pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let message = trail(error).pop().unwrap_or_default();
-    message.lines().next().unwrap_or_default().to_owned()
+    printable(message.lines().next().unwrap_or_default())
 }
 
 #[cfg(test)]

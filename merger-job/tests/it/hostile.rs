@@ -81,6 +81,10 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     file(r#"{"a":{"dtype":"F32","dtype":"F16","shape":[1],"data_offsets":[0,4]}}"#, 4),
     "duplicate field"
 )]
+#[case::unknown_field(
+    file(r#"{"a":{"dtype":"F32","\u001b[2J":1,"shape":[1],"data_offsets":[0,4]}}"#, 4),
+    "unknown field `\\u{1b}[2J`"
+)]
 #[case::unknown_dtype(
     file(r#"{"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}"#, 4),
     "tensor \"a\": unknown dtype \"F31\""

@@ -20,7 +20,7 @@ pub(crate) enum Mischief {
     Busy,
     /// Sends the whole object.
     IgnoresRange,
-    /// Sends another version's bytes with its ETag although the request says If-Match.
+    /// Sends another version's bytes with its tag although the request says If-Match.
     IgnoresIfMatch,
     /// Sends another range than asked for.
     WrongRange,

@@ -1,10 +1,10 @@
 //! `merger inspect`.
 
 use bytesize::ByteSize;
-use mergesearch_merger::{Error, Inspection, Stores, inspect};
+use mergesearch_merger::{Error, Inspection, Stores, inspect, printable};
 
 use crate::arguments::Inspect;
-use crate::terminal::{escaped, print};
+use crate::terminal::print;
 
 pub(crate) async fn run(stores: &Stores, arguments: &Inspect) -> Result<(), Error> {
     let inspection = inspect(stores, &arguments.location).await?;
@@ -20,17 +20,17 @@ fn table(inspection: &Inspection) -> String {
     let size = |bytes: u64| ByteSize(bytes).display().si();
     let layers = inspection.layers.map_or_else(|| "no".to_owned(), |layers| layers.to_string());
     let mut lines = vec![
-        escaped(&inspection.location),
+        printable(&inspection.location),
         format!(
             "{}: {layers} layers, {} tensors, {} parameters, {}",
-            escaped(inspection.model_type.as_deref().unwrap_or("unknown model type")),
+            printable(inspection.model_type.as_deref().unwrap_or("unknown model type")),
             inspection.tensors.len(),
             inspection.parameters,
             size(inspection.bytes),
         ),
     ];
     let files = inspection.files.iter();
-    lines.extend(files.map(|file| format!("  {}  {}", escaped(&file.name), size(file.bytes))));
+    lines.extend(files.map(|file| format!("  {}  {}", printable(&file.name), size(file.bytes))));
     lines.push(String::new());
     let shown = |name: &str| name.escape_debug().to_string();
     let widest =
