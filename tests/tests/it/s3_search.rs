@@ -18,10 +18,8 @@ fn pool(name: &str) -> PathBuf {
 
 /// Four checkpoints, two objectives, few items, the fewest trials.
 fn manifest(source: impl Fn(&str) -> String, output: &str) -> String {
-    let checkpoints: String = CHECKPOINTS
-        .iter()
-        .map(|name| format!("      - {{name: {name}, uri: '{}'}}\n", source(name)))
-        .collect();
+    let checkpoint = |name: &&str| format!("      - {{name: {name}, uri: '{}'}}\n", source(name));
+    let checkpoints: String = CHECKPOINTS.iter().map(checkpoint).collect();
     format!(
         "apiVersion: mergesearch.dev/v1alpha1
 kind: MergeSearch
