@@ -22,7 +22,8 @@ pub struct Budget {
     /// Time from the first trial after which no other is started, in hours, minutes and seconds; time suspended does not
     /// count. The final scores are kept inside it. Default: no limit. Mutable. Example: `36h`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 32))]
+    #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[schemars(extend("x-mergesearch-expected" = "a duration in h, m, s and ms, such as 36h or 1h30m"))]
     pub max_duration: Option<Duration>,
     /// GPU hours of all trials together: a trial starts only if it fits at its full deadline, so
     /// `evaluation.activeDeadlineSeconds` is then required. Default: no limit. Mutable. Example: `400`.

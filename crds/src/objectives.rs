@@ -12,6 +12,9 @@ use serde_json::json;
 use crate::schema::EITHER;
 use crate::{cel, defaults};
 
+/// What a name has to be, for a message.
+const NAME: &str = "a name of letters, digits, '-', '_' and '.' that begins and ends with a letter or digit";
+
 /// A metric that the search improves.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[schemars(extend("x-kubernetes-validations" = cel::objective()))]
@@ -19,6 +22,7 @@ use crate::{cel, defaults};
 pub struct Objective {
     /// The name in tables and reports. Unique among objectives and held-out metrics. Example: `math`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    #[schemars(extend("x-mergesearch-expected" = NAME))]
     pub name: String,
     /// The metric in the evaluator's results: `TASK/METRIC,FILTER` as lm-evaluation-harness names it, where the filter
     /// may be left out when there is only one, or a key of a flat results file. A map names another metric for a stage:
@@ -46,6 +50,7 @@ pub struct Objective {
 pub struct HeldOut {
     /// The name in tables and reports. Unique among objectives and held-out metrics. Example: `safety`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    #[schemars(extend("x-mergesearch-expected" = NAME))]
     pub name: String,
     /// The metric in the evaluator's results of the `heldout` stage, named as in `objectives`. Not the metric of an
     /// objective. Example: `truthfulqa_mc2/acc`.

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What a name has to be, for a message.
+const LABEL: &str =
+    "a name of lower-case letters, digits and '-' that begins and ends with a letter or digit";
+
 /// The checkpoints to merge.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +30,7 @@ pub struct CheckpointSource {
     /// The name in recipes and reports: 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit.
     /// Unique. Example: `sft-code`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(extend("x-mergesearch-expected" = LABEL))]
     pub name: String,
     /// The folder: `s3://bucket/prefix`; `pvc://claim/path` for a volume claim in the namespace of the search; for local
     /// runs also `file:///absolute/folder` or `file://./folder`, relative to the manifest. Example:
@@ -41,6 +46,7 @@ pub struct CheckpointSource {
 pub struct Baseline {
     /// The name in reports. Unique, and not that of a checkpoint. Example: `production`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(extend("x-mergesearch-expected" = LABEL))]
     pub name: String,
     /// Weight of each checkpoint by name; those left out have weight 0. The weights sum to 1 (within 0.000001). Example:
     /// `{sft-code: 0.7, sft-math: 0.3}`.

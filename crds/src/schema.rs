@@ -13,6 +13,9 @@ use crate::MergeSearchSpec;
 /// Key of a schema that lists the two schemas of which a value must match one.
 pub(crate) const EITHER: &str = "x-mergesearch-either";
 
+/// Key of a schema that says in words what its pattern allows. The CRD gets neither of the two.
+pub(crate) const EXPECTED: &str = "x-mergesearch-expected";
+
 /// The schema of a whole manifest, with descriptions.
 pub(crate) static MANIFEST: LazyLock<Value> = LazyLock::new(|| {
     let mut spec = schema_of::<MergeSearchSpec>();

@@ -33,7 +33,7 @@ pub struct SearchSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f64>,
     /// Seed of every random number. Default: 0. Immutable.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991i64))]
     pub seed: i64,
     /// How often CMA-ES starts anew with twice the population (IPOP) after it has converged with budget left. Default:
     /// 0. Immutable.

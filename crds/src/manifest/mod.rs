@@ -4,6 +4,7 @@ mod finding;
 mod shape;
 
 use serde_json::Value;
+use serde_saphyr::UserMessageFormatter;
 
 pub(crate) use finding::Findings;
 pub use finding::{Finding, ManifestErrors};
@@ -57,6 +58,7 @@ fn search_document(text: &str, findings: &mut Findings) -> Option<Value> {
     let documents: Vec<Value> = match serde_saphyr::from_multiple(text) {
         Ok(documents) => documents,
         Err(error) => {
+            let error = error.without_snippet().render_with_formatter(&UserMessageFormatter);
             findings.error("", format!("not valid YAML: {error}"));
             return None;
         }

@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use super::finding::Findings;
-use crate::schema::EITHER;
+use crate::schema::{EITHER, EXPECTED};
 
 /// Removes fields that are null where the schema has the field and does not require it: to Kubernetes they are absent.
 pub(crate) fn drop_nulls(value: &mut Value, schema: &Value) {
@@ -126,17 +126,9 @@ fn check_text(text: &str, schema: &Value, path: &str, findings: &mut Findings) {
         && let Ok(regex) = Regex::new(pattern)
         && !regex.is_match(text)
     {
-        let allowed = if pattern.contains("A-Z") {
-            "letters, digits, '-', '_' and '.'"
-        } else {
-            "lower-case letters, digits and '-'"
-        };
-        findings.error(
-            path,
-            format!(
-                "expected a name of {allowed} that begins and ends with a letter or digit, found {text:?}"
-            ),
-        );
+        let expected =
+            schema[EXPECTED].as_str().map_or_else(|| format!("a text like {pattern}"), str::to_owned);
+        findings.error(path, format!("expected {expected}, found {text:?}"));
     }
 }
 

@@ -85,10 +85,7 @@ pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
     if let Some(duration) = budget.max_duration
         && (duration.is_negative() || duration == std::time::Duration::ZERO)
     {
-        findings.error(
-            "spec.budget.maxDuration",
-            format!("expected a duration above 0, such as 36h, found {duration}"),
-        );
+        findings.error("spec.budget.maxDuration", "expected a duration above 0, such as 36h, found none");
     }
     if budget.max_gpu_hours.is_some() && spec.evaluation.active_deadline_seconds.is_none() {
         findings.error(

@@ -72,7 +72,11 @@ pub(crate) const SHAPE: &[Mistake] = &[
     ("apiVersion: mergesearch.dev/v1alpha1\n", "", "apiVersion: required, but missing"),
     ("kind: MergeSearch", "kind: Experiment", "kind: expected MergeSearch, found \"Experiment\""),
     ("metadata:\n  name: small\n", "metadata: {}\n", "metadata.name: required, but missing"),
-    ("budget:", "budget: {maxTrials: 60}\n  budget:", "duplicate mapping key: budget"),
+    (
+        "budget:",
+        "budget: {maxTrials: 60}\n  budget:",
+        "not valid YAML: duplicate mapping key `budget` is not allowed here",
+    ),
     ("maxTrials: 60", "maxTrials: 60\n    maxDuration: 3 days", "spec.budget.maxDuration: "),
 ];
 
@@ -211,8 +215,8 @@ pub(crate) const RULES: &[Mistake] = &[
     ),
     (
         "maxTrials: 60",
-        "maxTrials: 60\n    maxDuration: -1s",
-        "spec.budget.maxDuration: expected a duration above 0, such as 36h, found -1s",
+        "maxTrials: 60\n    maxDuration: 0s",
+        "spec.budget.maxDuration: expected a duration above 0, such as 36h, found none",
     ),
     (
         "- name: evaluator",
