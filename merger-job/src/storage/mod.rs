@@ -45,7 +45,7 @@ pub struct Object {
     pub location: Location,
     /// Bytes.
     pub size: u64,
-    /// The version: S3's `ETag`; for local files size, modification time and inode.
+    /// The version: S3's `ETag`, or where there's none the time of the last change; for local files size, modification time and inode.
     pub etag: String,
 }
 

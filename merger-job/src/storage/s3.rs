@@ -15,6 +15,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{Region, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -32,6 +33,17 @@ const BODY_ATTEMPTS: u32 = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Until the first byte of an answer.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Begins versions that are times. Real `ETag`s are quoted.
+const MODIFIED: &str = "modified ";
+
+/// What tells an object's versions apart: its `ETag`, or in stores that serve files that they didn't write, its time.
+fn version(etag: Option<&str>, modified: Option<&DateTime>) -> Option<String> {
+    match etag {
+        Some(etag) if !etag.is_empty() => Some(etag.to_owned()),
+        _ => modified.map(|time| format!("{MODIFIED}{time}")),
+    }
+}
 
 /// A connection to S3, made when first needed.
 #[derive(Debug)]
@@ -117,12 +129,16 @@ impl S3 {
         let request = self.client().await.head_object().bucket(bucket).key(key);
         let head = request.send().await.map_err(|error| failed(bucket, key, s3_fault::read(&error)))?;
         let size = head.content_length().and_then(|length| u64::try_from(length).ok());
-        match (size, head.e_tag()) {
+        match (size, version(head.e_tag(), head.last_modified())) {
             (Some(size), Some(etag)) => {
                 let location = Location::S3 { bucket: bucket.to_owned(), prefix: key.to_owned() };
-                Ok(Object { location, size, etag: etag.to_owned() })
+                Ok(Object { location, size, etag })
             }
-            _ => Err(failed(bucket, key, Fault::Refused("the server gives no size or no ETag".to_owned()))),
+            _ => Err(failed(
+                bucket,
+                key,
+                Fault::Refused("the server gives no size, or neither ETag nor Last-Modified".to_owned()),
+            )),
         }
     }
 
@@ -152,8 +168,9 @@ impl S3 {
             return Err(ReadFault::Request(Fault::Refused("expected an s3:// location".to_owned())));
         };
         let end = offset + length as u64;
+        let if_match = (!object.etag.starts_with(MODIFIED)).then(|| object.etag.clone());
         let request = self.client().await.get_object().bucket(bucket).key(key);
-        let request = request.range(format!("bytes={offset}-{}", end - 1)).if_match(&object.etag);
+        let request = request.range(format!("bytes={offset}-{}", end - 1)).set_if_match(if_match);
         let mut answer = request.send().await.map_err(|error| {
             let status = error.raw_response().map(|response| response.status().as_u16());
             ReadFault::Request(match status {
@@ -278,9 +295,9 @@ enum ReadFault {
 
 /// Fails unless the answer is the bytes `offset..end` of the pinned version.
 fn check_answer(answer: &GetObjectOutput, object: &Object, offset: u64, end: u64) -> Result<(), ReadFault> {
-    let found = answer.e_tag().unwrap_or_default();
+    let found = version(answer.e_tag(), answer.last_modified()).unwrap_or_default();
     if found != object.etag {
-        let fault = Fault::Changed { pinned: object.etag.clone(), found: found.to_owned() };
+        let fault = Fault::Changed { pinned: object.etag.clone(), found };
         return Err(ReadFault::Request(fault));
     }
     if let Some(range) = answer.content_range() {
