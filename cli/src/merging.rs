@@ -140,9 +140,11 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
 
 fn storage_error(error: &Error) -> Option<&StorageError> {
     match error {
-        Error::Storage(error) | Error::Checkpoint { source: CheckpointError::Storage(error), .. } => {
-            Some(error)
-        }
+        Error::Storage(error) => Some(error),
+        Error::Checkpoint { source, .. } => match source.as_ref() {
+            CheckpointError::Storage(error) => Some(error),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -1,0 +1,81 @@
+//! What the commands beside `run` print and write.
+
+use std::fs;
+
+use mergesearch_recipe::Recipe;
+
+use crate::fixture::Fixture;
+
+#[test]
+fn a_finished_search_is_shown_exported_and_published() {
+    let fixture = Fixture::new();
+    let ended = fixture.run();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains(
+            " points over the best baseline (greedy soup, greedy-02) on 40 unseen items; held-out "
+        ),
+        "{}",
+        ended.stdout
+    );
+
+    // Found by the only state folder here, by name, and by manifest.
+    for arguments in [&["show"][..], &["show", "tiny.mergesearch"], &["show", "-f", "mergesearch.yaml"]] {
+        let shown = fixture.mergesearch(arguments);
+        assert_eq!((shown.code, shown.stdout.contains("best single, c")), (0, true), "{}", shown.stderr);
+    }
+
+    let report = fixture.report();
+    let best = report["best"].as_str().unwrap();
+    assert_eq!(report["published"][0]["trial"], best);
+    let published = fixture.path(&format!("out/tiny/published/{best}"));
+    let card = fs::read_to_string(published.join("README.md")).unwrap();
+    assert!(
+        card.contains("| left (search) | left (test) |") && card.contains("over the best baseline"),
+        "{card}"
+    );
+
+    // The recipe as exported makes the very bytes that were published.
+    let exported = fixture.mergesearch(&["export", best, "--format", "recipe"]);
+    assert_eq!(exported.code, 0, "{}", exported.stderr);
+    let recipe = Recipe::from_yaml(&exported.stdout).unwrap();
+    assert!((recipe.groups[0].weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    let again = fixture.mergesearch(&["publish", "best", "elsewhere"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let model = |folder: &std::path::Path| fs::read(folder.join("model.safetensors")).unwrap();
+    assert_eq!(model(&fixture.path("elsewhere")), model(&published));
+
+    let mergekit = fixture.mergesearch(&["export", best]).stdout;
+    assert!(mergekit.contains("merge_method: linear") && mergekit.contains("dtype: float32"), "{mergekit}");
+
+    let twice = fixture.mergesearch(&["publish", "best", "elsewhere"]);
+    assert_eq!(twice.code, 2);
+    assert!(twice.stderr.contains("there is a model already"), "{}", twice.stderr);
+    let unknown = fixture.mergesearch(&["export", "g0099-c000"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("trial g0099-c000: this search has no such trial"), "{}", unknown.stderr);
+}
+
+#[test]
+fn validation_says_what_a_run_would_do_and_starts_nothing() {
+    let fixture = Fixture::new();
+    let ended = fixture.mergesearch(&["validate", "-f", "mergesearch.yaml"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains("48: 6 baselines, 3 for the greedy soup, 5 generations of 7"),
+        "{}",
+        ended.stdout
+    );
+    assert!(fixture.evaluations().is_empty() && !fixture.path("tiny.mergesearch").exists());
+}
+
+#[test]
+fn the_other_commands_print_what_they_promise() {
+    let fixture = Fixture::new();
+    assert!(fixture.mergesearch(&["crd"]).stdout.contains("name: mergesearches.mergesearch.dev"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(fixture.mergesearch(&["completions", shell]).stdout.contains("validate"), "{shell}");
+    }
+    assert_eq!(fixture.mergesearch(&["show"]).code, 2);
+    assert_eq!(fixture.mergesearch(&["run"]).code, 2);
+}
