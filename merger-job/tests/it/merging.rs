@@ -225,7 +225,8 @@ fn a_merge_that_is_dropped_leaves_nothing_that_looks_complete() {
             });
             outcome.await.is_some_and(|outcome| outcome.is_ok())
         });
-        let left = files(&folder.path("out"));
+        // Dropped early, not even the folder is there.
+        let left = if folder.path("out").exists() { files(&folder.path("out")) } else { Vec::new() };
         let has = |name: &str| left.iter().any(|(found, _)| found == name);
         assert!(finished || !(has("config.json") && has("model.safetensors")) || left == whole);
         assert!(left.iter().all(|(name, _)| !name.ends_with(".partial")), "{polls}: {left:?}");
