@@ -170,7 +170,7 @@ pub(crate) enum Format {
 pub(crate) struct PublishArgs {
     /// The trial as `show` prints it, or `best`.
     pub(crate) trial: String,
-    /// Where to: s3://bucket/prefix or a folder.
+    /// Where to: a folder, or a prefix such as <s3://bucket/prefix>.
     pub(crate) uri: String,
     /// Which search.
     #[command(flatten)]

@@ -15,11 +15,13 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// For `map_err`: wrong input, as the error says it.
+    #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
     pub(crate) fn input(error: impl ToString) -> Self {
         Self::Input(error.to_string())
     }
 
     /// For `map_err`: a fault of the run, as the error says it.
+    #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
     pub(crate) fn run(error: impl ToString) -> Self {
         Self::Run(error.to_string())
     }

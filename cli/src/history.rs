@@ -46,11 +46,11 @@ pub(crate) fn reopen(folder: &Path) -> Result<Search, Failure> {
         return Err(Failure::Input(format!("state {}: its journal has no beginning", folder.display())));
     };
     let mut config = config.as_ref().clone();
-    let budgets = records.iter().filter_map(|record| match record {
+    let mut budgets = records.iter().filter_map(|record| match record {
         Record::BudgetChanged(budget) => Some(budget),
         _ => None,
     });
-    if let Some(budget) = budgets.last() {
+    if let Some(budget) = budgets.next_back() {
         config.budget = budget.clone();
     }
     Search::replay(config, records).map_err(Failure::input)

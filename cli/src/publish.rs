@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mergesearch_crds::Place;
-use mergesearch_merger::{Location, MergeOptions, Publication, Sources, Stores};
+use mergesearch_merger::{Location, MergeOptions, Publication, Sources, StorageOptions, Stores};
 use mergesearch_search::{Search, TrialId};
 
 use crate::args::PublishArgs;
@@ -27,7 +27,7 @@ pub(crate) async fn publish(arguments: &PublishArgs) -> Result<(), Failure> {
     // Without the manifest, storage is reached as the environment says.
     let options = match &state.file {
         Some(file) => storage_options(&Project::load(file, Place::Local)?.spec().storage),
-        None => Default::default(),
+        None => StorageOptions::default(),
     };
     let stores = Stores::new(options).map_err(Failure::input)?;
     let options = MergeOptions { memory_budget: *memory, overwrite: *overwrite, ..MergeOptions::default() };

@@ -51,55 +51,42 @@ fn wanted(stage: Stage, config: &SearchConfig) -> impl Iterator<Item = (&MetricN
 
 /// The newest results file below the folder: a retried evaluator may leave several, and other JSON beside them.
 fn newest(folder: &Path) -> Result<Metrics, ScoresError> {
-    let mut files = Vec::new();
-    collect(folder, &mut files)?;
-    files.sort();
     let mut reason = None;
-    for (_, path) in files.into_iter().rev() {
+    for path in newest_first(folder, "json")? {
         let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
         match parse(&text) {
             Ok(metrics) => return Ok(metrics),
             Err(error) => {
                 let file = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-                reason = reason.or(Some((file, error.to_string())));
+                reason = reason.or_else(|| Some((file, error.to_string())));
             }
         }
     }
     Err(ScoresError::None { reason })
 }
 
-fn collect(folder: &Path, files: &mut Vec<(SystemTime, PathBuf)>) -> io::Result<()> {
+/// The samples files of a stage, newest first; none when the folder can't be read.
+pub(crate) fn samples(folder: &Path) -> Vec<PathBuf> {
+    newest_first(folder, "jsonl").unwrap_or_default()
+}
+
+fn newest_first(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(folder, extension, &mut files)?;
+    files.sort();
+    Ok(files.into_iter().rev().map(|(_, path)| path).collect())
+}
+
+fn collect(folder: &Path, extension: &str, files: &mut Vec<(SystemTime, PathBuf)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         // Links are not followed: they may lead in circles.
         let metadata = entry.metadata()?;
+        let path = entry.path();
         if metadata.is_dir() {
-            collect(&entry.path(), files)?;
-        } else if metadata.is_file() && entry.path().extension().is_some_and(|extension| extension == "json")
-        {
-            files.push((metadata.modified()?, entry.path()));
-        }
-    }
-    Ok(())
-}
-
-/// The samples files of a stage, newest first.
-pub(crate) fn samples(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let _ = collect_samples(folder, &mut files);
-    files.sort();
-    files.into_iter().rev().map(|(_, path)| path).collect()
-}
-
-fn collect_samples(folder: &Path, files: &mut Vec<(SystemTime, PathBuf)>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if metadata.is_dir() {
-            collect_samples(&entry.path(), files)?;
-        } else if metadata.is_file() && name.starts_with("samples_") && name.ends_with(".jsonl") {
-            files.push((metadata.modified()?, entry.path()));
+            collect(&path, extension, files)?;
+        } else if metadata.is_file() && path.extension().is_some_and(|own| own == extension) {
+            files.push((metadata.modified()?, path));
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|name| name.split_once(')')) {
             match variables.get(name) {
                 Some(value) => expanded.push_str(value),
-                None => expanded.push_str(&format!("$({name})")),
+                None => expanded.extend(["$(", name, ")"]),
             }
             rest = after;
         } else {

@@ -150,15 +150,15 @@ impl Verdict {
 }
 
 /// Paired by items when both trials have the same ones, else from the metrics' errors; `None` without scores.
-fn compare(state: &Path, stage: Stage, parts: &[Part<'_>], ours: &Row, theirs: &Row) -> Option<Gain> {
+fn compare(folder: &Path, stage: Stage, parts: &[Part<'_>], ours: &Row, theirs: &Row) -> Option<Gain> {
     if parts.is_empty() {
         return None;
     }
     let folder =
-        |row: &Row| trial_folder(state, &TrialId::Final(Box::new(row.trial.clone()))).join(stage.as_str());
+        |row: &Row| trial_folder(folder, &TrialId::Final(Box::new(row.trial.clone()))).join(stage.as_str());
     let items = |row: &Row| {
-        let folder = folder(row);
-        parts.iter().map(|part| item_scores(&folder, part.metric)).collect::<Option<Vec<_>>>()
+        let results = folder(row);
+        parts.iter().map(|part| item_scores(&results, part.metric)).collect::<Option<Vec<_>>>()
     };
     if let (Some(our_items), Some(their_items)) = (items(ours), items(theirs)) {
         let pairs: Vec<_> = parts
@@ -184,6 +184,7 @@ fn compare(state: &Path, stage: Stage, parts: &[Part<'_>], ours: &Row, theirs: &
 
 /// Whether every score of every finalist is a fraction that enters the fitness unscaled.
 fn are_fractions(config: &SearchConfig, rows: &[Row]) -> bool {
+    #[expect(clippy::float_cmp, reason = "exactly what was written")]
     let unscaled = config.objectives.iter().all(|objective| objective.scale == 1.0);
     let mut values =
         rows.iter().flat_map(|row| row.test.iter().chain(&row.held_out)).map(|score| score.value);

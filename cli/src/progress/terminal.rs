@@ -58,7 +58,7 @@ impl Terminal {
         let more = moment.running.len().saturating_sub(NAMED);
         let mut running = moment.running[..moment.running.len() - more].join("  ");
         if more > 0 {
-            running.push_str(&format!("  and {more} more"));
+            running.extend(["  and ", &more.to_string(), " more"]);
         }
         self.running.set_message(if running.is_empty() {
             String::new()

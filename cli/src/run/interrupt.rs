@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Listens from the start, so that no signal is missed.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
-    interrupt: Signal,
+    from_terminal: Signal,
     terminate: Signal,
     hangup: Signal,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
+            from_terminal: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
         })
@@ -24,7 +24,7 @@ impl Interrupt {
     /// The name of the next signal.
     pub(crate) async fn received(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.from_terminal.recv() => "Ctrl-C",
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.hangup.recv() => "SIGHUP",
         }

@@ -96,7 +96,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Result<(), Failure> {
             report(&search, &state).and(published)
         }
         Ok(Outcome::Failed(reason)) => {
-            report(&search, &state).and(Err(Failure::Run(format!("the search failed: {reason}"))))
+            report(&search, &state).and_then(|()| Err(Failure::Run(format!("the search failed: {reason}"))))
         }
         Err(failure) => Err(failure),
     };

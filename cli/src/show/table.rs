@@ -28,19 +28,21 @@ pub(super) fn text(search: &Search, report: &Report) -> String {
         text.push_str(&held_out(search, report, &scored));
     }
     if let Some(comparison) = &report.comparison {
-        text.push_str(&format!("\n{}\n", comparison.sentence));
+        text.extend(["\n", &comparison.sentence, "\n"]);
         if let Some(share) = comparison.verdict.order_kept {
-            text.push_str(&format!(
-                "{:.0} % of the pairs of finalists keep their order from search to test.\n",
-                share * 100.0
-            ));
+            let percent = format!("{:.0} %", share * 100.0);
+            text.extend([
+                &percent,
+                " of the pairs of finalists keep their order from search to test.
+",
+            ]);
         }
     }
     for warning in &report.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
+        text.extend(["warning: ", warning, "\n"]);
     }
     for published in &report.published {
-        text.push_str(&format!("published {} to {}\n", published.trial, published.uri));
+        text.extend(["published ", &published.trial.to_string(), " to ", &published.uri, "\n"]);
     }
     text
 }
@@ -97,7 +99,7 @@ fn objectives(search: &Search, report: &Report, sections: &[(&str, &[&Row])]) ->
             table.add_row(cells);
         }
     }
-    finish(table)
+    finish(&table)
 }
 
 fn held_out(search: &Search, report: &Report, rows: &[&Row]) -> String {
@@ -109,7 +111,7 @@ fn held_out(search: &Search, report: &Report, rows: &[&Row]) -> String {
         let scores = row.held_out.iter().map(|score| measured(*score));
         table.add_row(std::iter::once(label(search, report, row)).chain(scores));
     }
-    finish(table)
+    finish(&table)
 }
 
 /// A trial and the baselines as a Markdown table: test and held-out scores where there are any, else search scores.
@@ -139,10 +141,10 @@ pub(super) fn markdown(search: &Search, report: &Report, id: &TrialId) -> String
         let held_out = (0..search.config().held_out.len()).map(|index| score(&row.held_out, index));
         let cells: Vec<String> =
             std::iter::once(called(search, &row.trial)).chain(objectives).chain(held_out).collect();
-        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+        text.extend(["| ", &cells.join(" | "), " |\n"]);
     }
     if let Some(comparison) = report.comparison.as_ref().filter(|comparison| comparison.verdict.best == *id) {
-        text.push_str(&format!("\n{}\n", comparison.sentence));
+        text.extend(["\n", &comparison.sentence, "\n"]);
     }
     text
 }
@@ -182,7 +184,7 @@ fn plain(header: Vec<String>) -> Table {
     table
 }
 
-fn finish(table: Table) -> String {
+fn finish(table: &Table) -> String {
     let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
     lines.collect()
 }
