@@ -14,7 +14,7 @@ use crate::fixture::Fixture;
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        assert!(started.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
         sleep(Duration::from_millis(2));
     }
 }
