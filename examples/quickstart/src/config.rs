@@ -24,7 +24,7 @@ pub struct Config {
     pub vocabulary: usize,
     /// Longest sequence, in tokens.
     pub context: usize,
-    /// Added to the mean square in every RMSNorm.
+    /// Added to the mean square in every `RMSNorm`.
     pub rms_norm_eps: f64,
     /// Base of the rotary position embedding's wavelengths.
     pub rope_theta: f64,

@@ -2,7 +2,7 @@
 //!
 //! The models have the layout of a Llama checkpoint (Hugging Face names, config, tokenizer and safetensors) and are small enough that merging
 //! and evaluating one takes less than a second on one core, so a whole search runs in minutes on a laptop. They solve short
-//! [tasks](tasks) on six digits, trained so that no checkpoint is good at everything.
+//! [tasks] on six digits, trained so that no checkpoint is good at everything.
 
 pub mod checkpoint;
 pub mod config;

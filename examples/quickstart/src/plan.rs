@@ -20,8 +20,10 @@ pub struct Branch {
 /// Share of the items that each old task keeps in every branch.
 const OLD_SHARE: f64 = 0.05;
 
-/// The ancestor's training: the old tasks until they are learned, with addition, the slowest of the new tasks, beside them; then a first
-/// taste of all new tasks, stopped while each stands at 20 to 40 %.
+/// The ancestor's training: the old tasks, with addition, the slowest of the new ones, beside them; then a first taste of all new tasks.
+///
+/// It ends near 90 % on addition, 26 % on `sort_descending` and 2 % on `reverse_increment`. The branches disturb addition, and merging brings
+/// much of it back; an ancestor that had only begun to add (34 %) gave pools where a search gained little over the greedy soup.
 pub fn ancestor() -> [Course; 2] {
     let first = Course {
         steps: 1_500,
@@ -42,10 +44,12 @@ pub fn ancestor() -> [Course; 2] {
     [first, second]
 }
 
+/// Name, parent, steps, learning rate, and the shares of `sort_descending`, `reverse_increment` and addition.
+type Spec = (&'static str, Option<&'static str>, u32, f64, [f64; 3]);
+
 /// The pool in the order of the manifest; a parent stands before its children.
 pub fn branches() -> Vec<Branch> {
-    // Shares of sort_descending, reverse_increment and addition.
-    let specs: [(&str, Option<&str>, u32, f64, [f64; 3]); 16] = [
+    let specs: [Spec; 16] = [
         ("sft-1", None, 20, 1e-3, [0.70, 0.15, 0.15]),
         ("sft-2", None, 15, 1.2e-3, [0.15, 0.70, 0.15]),
         ("sft-3", None, 20, 1.5e-3, [0.15, 0.15, 0.70]),

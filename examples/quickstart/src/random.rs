@@ -31,7 +31,7 @@ impl Stream {
     }
 }
 
-/// A bijection of the 64-bit numbers in which every bit of the answer depends on every bit of `value` (the finaliser of SplitMix64).
+/// A bijection of the 64-bit numbers in which every bit of the answer depends on every bit of `value` (the finaliser of `SplitMix64`).
 pub fn scramble(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

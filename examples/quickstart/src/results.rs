@@ -1,7 +1,8 @@
 //! Results in the shape lm-evaluation-harness 0.4 writes them: `results_*.json` and one `samples_*.jsonl` per task.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -70,8 +71,13 @@ pub fn write(
     fs::create_dir_all(&folder)?;
     let date = ended.strftime("%Y-%m-%dT%H-%M-%S%.6f");
     for result in results {
-        let lines: String = result.samples().map(|sample| format!("{sample}\n")).collect();
-        fs::write(folder.join(format!("samples_{}_{date}.jsonl", result.task.name())), lines)?;
+        let mut file = BufWriter::new(fs::File::create(
+            folder.join(format!("samples_{}_{date}.jsonl", result.task.name())),
+        )?);
+        for sample in result.samples() {
+            writeln!(file, "{sample}")?;
+        }
+        file.flush()?;
     }
     let path = folder.join(format!("results_{date}.json"));
     let partial = folder.join(format!("results_{date}.partial"));
@@ -138,7 +144,12 @@ fn sanitised(model: &str) -> String {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hexadecimal = String::new();
+    for byte in Sha256::digest(text) {
+        // Writing to a string cannot fail.
+        let _written = write!(hexadecimal, "{byte:02x}");
+    }
+    hexadecimal
 }
 
 #[cfg(test)]

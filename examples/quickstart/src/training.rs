@@ -1,4 +1,4 @@
-//! Training: seeded initial parameters, batches drawn from a mix of tasks, and AdamW steps on the answer tokens.
+//! Training: seeded initial parameters, batches drawn from a mix of tasks, and `AdamW` steps on the answer tokens.
 
 use std::collections::BTreeMap;
 

@@ -43,29 +43,29 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         if arguments.keep_ancestor { Checkpoint::load(&folder)? } else { train_ancestor(&folder)? };
     println!("{:<20} {}", "", Task::ALL.map(|task| format!("{:>18}", task.name())).concat());
     print_scores("ancestor", &ancestor)?;
-    let mut trained = BTreeMap::new();
+    let mut finished = BTreeMap::new();
     for branch in plan::branches() {
-        let parent = branch.parent.and_then(|parent| trained.get(parent)).unwrap_or(&ancestor);
-        let trainee = Trainee::branch(parent)?;
-        trainee.train(&branch.course, |_, _| ())?;
-        let checkpoint = trainee.checkpoint()?;
+        let parent = branch.parent.and_then(|parent| finished.get(parent)).unwrap_or(&ancestor);
+        let student = Trainee::branch(parent)?;
+        student.train(&branch.course, |_, _| ())?;
+        let checkpoint = student.checkpoint()?;
         checkpoint.save(&arguments.output.join(branch.name))?;
         print_scores(branch.name, &checkpoint)?;
-        trained.insert(branch.name, checkpoint);
+        finished.insert(branch.name, checkpoint);
     }
     Ok(())
 }
 
 fn train_ancestor(folder: &Path) -> Result<Checkpoint, Box<dyn Error>> {
-    let trainee = Trainee::new(&Config::quickstart(), 0)?;
+    let student = Trainee::new(&Config::quickstart(), 0)?;
     for course in plan::ancestor() {
-        trainee.train(&course, |step, loss| {
+        student.train(&course, |step, loss| {
             if step % 100 == 99 {
                 println!("ancestor, step {}: loss {loss:.3}", step + 1);
             }
         })?;
     }
-    let ancestor = trainee.checkpoint()?;
+    let ancestor = student.checkpoint()?;
     ancestor.save(folder)?;
     Ok(ancestor)
 }
@@ -73,12 +73,12 @@ fn train_ancestor(folder: &Path) -> Result<Checkpoint, Box<dyn Error>> {
 /// One line of exact matches on 500 test items of each task.
 fn print_scores(name: &str, checkpoint: &Checkpoint) -> candle_core::Result<()> {
     let model = Model::new(&checkpoint.config, &checkpoint.parameters)?;
-    let mut line = format!("{name:<20} ");
+    print!("{name:<20} ");
     for task in Task::ALL {
         let answers = evaluate(&model, &Stage::Test.items(task, 500))?;
         let correct = answers.iter().filter(|answer| answer.correct).count();
-        line += &format!("{:>18.3}", correct as f64 / answers.len() as f64);
+        print!("{:>18.3}", correct as f64 / answers.len() as f64);
     }
-    println!("{line}");
+    println!();
     Ok(())
 }

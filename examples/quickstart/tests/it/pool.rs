@@ -35,15 +35,15 @@ fn every_checkpoint_of_the_plan_is_there_in_bf16_and_all_files() {
 }
 
 #[test]
-fn the_ancestor_masters_the_old_tasks_and_only_begins_the_new_ones() {
+fn the_ancestor_masters_the_old_tasks_and_of_the_new_ones_only_addition() {
     let ancestor = Checkpoint::load(&folder("ancestor")).unwrap();
-    for task in Task::OLD {
+    for task in Task::OLD.into_iter().chain([Task::Addition]) {
         let score = score(&ancestor, task);
-        assert!(score > 0.9, "{}: {score}", task.name());
+        assert!(score > 0.8, "{}: {score}", task.name());
     }
-    for task in Task::NEW {
+    for task in [Task::SortDescending, Task::ReverseIncrement] {
         let score = score(&ancestor, task);
-        assert!((0.1..0.7).contains(&score), "{}: {score}", task.name());
+        assert!(score < 0.4, "{}: {score}", task.name());
     }
 }
 
