@@ -1,7 +1,7 @@
 //! What is trained: one ancestor, and sixteen branches of it that trade the new tasks against each other.
 //!
 //! Merging needs branches that stay in one valley of the loss: the ancestor already knows a little of every new task, branches are short, and
-//! every mix keeps some of every task. Specialists trained on one task alone sit so far apart that every blend of them scores zero.
+//! every mix keeps some of every task. Specialists trained on one task alone tend to end too far apart for that.
 
 use crate::tasks::Task;
 use crate::training::{Course, Mix, Schedule};
@@ -23,7 +23,7 @@ const OLD_SHARE: f64 = 0.05;
 /// The ancestor's training: the old tasks, with addition, the slowest of the new ones, beside them; then a first taste of all new tasks.
 ///
 /// It ends near 90 % on addition, 26 % on `sort_descending` and 2 % on `reverse_increment`. The branches disturb addition, and merging brings
-/// much of it back; an ancestor that had only begun to add (34 %) gave pools where a search gained little over the greedy soup.
+/// much of it back; an ancestor that had only begun to add (34 %) gave pools where a search gained less over the greedy soup.
 pub fn ancestor() -> [Course; 2] {
     let first = Course {
         steps: 1_500,

@@ -58,7 +58,7 @@ fn run(arguments: &Arguments) -> Result<(), EvaluateError> {
         return Err(EvaluateError::Tokens { vocabulary, context });
     }
     let model = Model::new(&checkpoint.config, &checkpoint.parameters)?;
-    let count = arguments.items.map_or(arguments.stage.items_per_task(), usize::from);
+    let count = arguments.items.map_or_else(|| arguments.stage.items_per_task(), usize::from);
     let results = arguments
         .stage
         .tasks()

@@ -23,7 +23,7 @@ fn score(checkpoint: &Checkpoint, task: Task) -> f64 {
 fn every_checkpoint_of_the_plan_is_there_in_bf16_and_all_files() {
     for name in plan::branches().iter().map(|branch| branch.name).chain(["ancestor"]) {
         let checkpoint = Checkpoint::load(&folder(name)).unwrap();
-        let elements: usize = checkpoint.parameters.values().map(|tensor| tensor.elem_count()).sum();
+        let elements: usize = checkpoint.parameters.values().map(candle_core::Tensor::elem_count).sum();
         let bytes = std::fs::metadata(folder(name).join("model.safetensors")).unwrap().len();
         assert!((2 * elements as u64..2 * elements as u64 + 8_192).contains(&bytes), "{name}: {bytes}");
         for file in
