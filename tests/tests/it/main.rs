@@ -1,7 +1,8 @@
 //! What crosses crates, against real servers and through the real programs.
-#![expect(clippy::unwrap_used, reason = "a test that can't set up its world has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that can't set up its world has failed")]
 
 mod memory;
+mod quickstart;
 mod s3_changes;
 mod s3_faults;
 mod s3_merge;
