@@ -70,7 +70,7 @@ impl Server {
                 command.env("RCLONE_AUTH_KEY", format!("\"{access_key},{secret_key}\""));
                 command.env("RCLONE_CONFIG", files.path().join("none.conf"));
                 command
-                    .args(["serve", "s3", "--dir-cache-time", "0s", "--addr", &address.to_string()])
+                    .args(["serve", "s3", "--dir-cache-time", "1ms", "--addr", &address.to_string()])
                     .arg(&folder);
                 command
             }
