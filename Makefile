@@ -75,4 +75,4 @@ deny: ## Check licences, sources and advisories with cargo-deny.
 
 clean: ## Remove build output, environments and demo state, but not the cached test servers.
 	$(CARGO) clean
-	rm -rf .cache
+	rm -rf .cache examples/quickstart/output
