@@ -19,9 +19,6 @@ use crate::progress::{Display, Moment};
 use crate::scores;
 use crate::state::State;
 
-/// Trials of the final stages besides the front: best single, base, uniform, greedy, best baseline, the final mean.
-const FINAL_BASELINES: usize = 6;
-
 type Ended = (TrialId, Result<(TrialResult, Duration), Fault>);
 
 /// A search in execution.
@@ -112,7 +109,7 @@ impl Executor {
             return None;
         }
         let stages = if self.search.config().held_out.is_empty() { 1 } else { 2 };
-        let finals = stages * (FINAL_BASELINES + self.search.config().finalists);
+        let finals = stages * self.search.most_finals();
         Some(self.clock.time_left(limit, finals, self.capacity).unwrap_or_default())
     }
 

@@ -26,6 +26,12 @@ impl Search {
         Some(subjects.into_iter().map(|subject| TrialId::Final(Box::new(subject))).collect())
     }
 
+    /// How many trials the final stages have at most: best single, uniform, greedy soup, best baseline and final mean,
+    /// the base if there is one, and the front's finalists. What a budget keeps back for them.
+    pub fn most_finals(&self) -> usize {
+        5 + usize::from(self.config().base.is_some()) + self.config().finalists
+    }
+
     /// The single checkpoint with the best search fitness.
     pub fn best_single(&self) -> Option<TrialId> {
         self.best_of(self.singles())

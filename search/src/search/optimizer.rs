@@ -307,9 +307,7 @@ impl Search {
                 .filter(|id| matches!(id, TrialId::Greedy(_)))
                 .count()
                 .min(self.greedy_steps());
-        // Best single, base, uniform, greedy, best baseline, the final mean and the front.
-        let finals = 6 + self.config().finalists;
-        let coming = self.running().count() + more + greedy_left + 1 + finals;
+        let coming = self.running().count() + more + greedy_left + 1 + self.most_finals();
         spent + coming as f64 * budget.trial_gpu_seconds <= allowed
     }
 

@@ -83,7 +83,7 @@ impl Search {
     pub fn progress(&self) -> Progress {
         let (succeeded, failed) = self.counts();
         let finals = self.finals();
-        let finals_planned = finals.as_ref().map_or_else(|| 5 + self.config().finalists, Vec::len);
+        let finals_planned = finals.as_ref().map_or_else(|| self.most_finals(), Vec::len);
         let budget_left = if self.search_end().is_some() { 0 } else { self.trials_left() };
         let issued = self.trials.iter().filter(|state| state.duplicate_of.is_none());
         let finals_issued = self.trials.iter().filter(|state| matches!(state.id, TrialId::Final(_))).count();

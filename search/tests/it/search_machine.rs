@@ -132,6 +132,20 @@ fn finalists_are_the_references_and_the_best_of_the_front() {
 }
 
 #[test]
+fn no_more_finals_come_than_a_budget_keeps_back() {
+    for base in [false, true] {
+        let mut config = config(6);
+        config.base = base.then(|| Checkpoint {
+            name: CheckpointName::try_from("base").unwrap(),
+            uri: "file:///base".into(),
+        });
+        let (search, _) = searched(config, 4, 1);
+        let finals = search.finalists().len();
+        assert!(finals > 0 && finals <= search.most_finals(), "{finals} of {}", search.most_finals());
+    }
+}
+
+#[test]
 fn failed_candidates_rank_last_and_the_search_goes_on() {
     let mut config = config(4);
     config.budget.max_failed_trials = Some(1000);
