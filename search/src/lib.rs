@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod cma;
 mod config;
+pub mod contract;
 mod eigen;
 pub mod encoding;
 mod fitness;
