@@ -123,8 +123,8 @@ pub(crate) fn evaluation() -> Value {
             "template: the evaluator runs to its end, so it has no probes, lifecycle or restartPolicy; a server is an init container with restartPolicy: Always"
         ),
         pod(
-            "!has(POD.initContainers) || POD.initContainers.all(c, !(c.name in ['merge', 'report', 'evaluator']))",
-            "template: the container names merge, report and evaluator are reserved"
+            "!has(POD.initContainers) || POD.initContainers.all(c, !(c.name in ['merge', 'report', 'evaluator', 'evaluator-heldout']))",
+            "template: the container names merge, report, evaluator and evaluator-heldout are reserved"
         ),
         pod(
             "!has(POD.volumes) || POD.volumes.all(v, !v.name.startsWith('mergesearch-'))",
@@ -192,6 +192,10 @@ pub(crate) fn merge_search_journal_spec() -> Value {
         rule(
             "self.searchUid == oldSelf.searchUid && self.index == oldSelf.index && self.previousHash == oldSelf.previousHash",
             "searchUid, index and previousHash are immutable"
+        ),
+        rule(
+            "has(self.start) == has(oldSelf.start) && (!has(self.start) || self.start == oldSelf.start)",
+            "start is immutable"
         ),
         rule("!oldSelf.sealed || self == oldSelf", "a sealed chunk is immutable"),
         rule("self.records.startsWith(oldSelf.records)", "records are only appended")

@@ -19,6 +19,10 @@ pub mod reason {
     pub const VALID: &str = "Valid";
     /// Accepted: a rule does not hold; the message says which.
     pub const INVALID: &str = "Invalid";
+    /// Accepted: this version can't do what the spec asks for.
+    pub const NOT_SUPPORTED: &str = "NotSupported";
+    /// Accepted: what may not change while the search runs has changed.
+    pub const IMMUTABLE_CHANGED: &str = "ImmutableChanged";
 
     /// `PoolVerified`: all headers were read and agree.
     pub const VERIFIED: &str = "Verified";
@@ -26,6 +30,8 @@ pub mod reason {
     pub const VERIFYING: &str = "Verifying";
     /// `PoolVerified`: a checkpoint is missing, damaged, or of another architecture.
     pub const POOL_INVALID: &str = "PoolInvalid";
+    /// `PoolVerified`: a checkpoint is not the one that the search began with.
+    pub const POOL_CHANGED: &str = "PoolChanged";
 
     /// Progressing: baselines are evaluated.
     pub const BASELINES: &str = "Baselines";
@@ -35,12 +41,26 @@ pub mod reason {
     pub const FINAL_SCORES: &str = "FinalScores";
     /// Progressing: checkpoints are published.
     pub const PUBLISHING: &str = "Publishing";
+    /// Progressing: the spec is not accepted.
+    pub const NOT_ACCEPTED: &str = "NotAccepted";
+    /// Progressing: the search is suspended.
+    pub const SUSPENDED: &str = "Suspended";
+    /// Progressing: the search has ended.
+    pub const ENDED: &str = "Ended";
+    /// Progressing: the search is being deleted, and its artifacts with it.
+    pub const DELETING: &str = "Deleting";
     /// Progressing: Jobs wait for admission or for a node.
     pub const QUEUED: &str = "Queued";
     /// Progressing: a quota or Pod Security refuses pods.
     pub const PODS_REFUSED: &str = "PodsRefused";
     /// Progressing: an image can't be pulled.
     pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
+    /// Progressing: a Secret, `ConfigMap` or volume that a pod needs is missing.
+    pub const CONFIGURATION_MISSING: &str = "ConfigurationMissing";
+    /// Progressing: the evaluator fails; its trials count as failed.
+    pub const EVALUATOR_FAILED: &str = "EvaluatorFailed";
+    /// Progressing: a merge can't be published.
+    pub const PUBLISH_FAILED: &str = "PublishFailed";
     /// Progressing: storage denies access or does not answer.
     pub const STORAGE_UNAVAILABLE: &str = "StorageUnavailable";
     /// Progressing: a trial was disrupted several times.
@@ -75,4 +95,11 @@ pub mod reason {
 
     /// Completed or Failed: the search goes on.
     pub const RUNNING: &str = "Running";
+
+    /// Event: artifacts of a deleted search stay behind.
+    pub const ARTIFACTS_LEFT: &str = "ArtifactsLeft";
+    /// Event: a trial failed.
+    pub const TRIAL_FAILED: &str = "TrialFailed";
+    /// Event: a merge was published.
+    pub const PUBLISHED: &str = "Published";
 }

@@ -36,6 +36,9 @@ pub struct MergeSearchJournalSpec {
     /// Whether the chunk is complete; it then never changes again, and the next one begins.
     #[serde(default)]
     pub sealed: bool,
+    /// What the search began with; in the first chunk only. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<JournalStart>,
     /// SHA-256 of the previous chunk's `previousHash` and `records`, in hexadecimal; empty for the first chunk.
     /// Immutable.
     #[schemars(length(max = 64), regex(pattern = "^([0-9a-f]{64})?$"))]
@@ -44,4 +47,22 @@ pub struct MergeSearchJournalSpec {
     #[serde(default)]
     #[schemars(length(max = 786_432))]
     pub records: String,
+}
+
+/// What a search began with and is held to.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalStart {
+    /// Layers of the models; 0 when their config says nothing.
+    #[schemars(range(min = 0))]
+    pub layers: i32,
+    /// Bytes of a merged checkpoint with everything beside its tensors.
+    #[schemars(range(min = 0))]
+    pub candidate_bytes: i64,
+    /// Fingerprints of the checkpoints in manifest order, then of the base: names, sizes and versions of their files.
+    #[schemars(length(max = 257), inner(length(max = 64)))]
+    pub fingerprints: Vec<String>,
+    /// SHA-256 of the evaluator's image, command, args and env, in hexadecimal.
+    #[schemars(length(max = 64))]
+    pub evaluator_hash: String,
 }

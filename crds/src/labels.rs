@@ -9,25 +9,33 @@ pub const KIND: &str = "MergeSearch";
 
 /// Label: the name of the search (shortened with a hash above 63 characters).
 pub const SEARCH: &str = "mergesearch.dev/search";
-/// Label: the trial's identity.
+/// Label: the uid of the search.
+pub const SEARCH_UID: &str = "mergesearch.dev/search-uid";
+/// Label: what a Job is for: `preflight`, `trial`, `collect`, `publish` or `cleanup`.
+pub const ROLE: &str = "mergesearch.dev/role";
+/// Label (shortened with a hash above 63 characters) and annotation (whole): the trial's identity.
 pub const TRIAL: &str = "mergesearch.dev/trial";
 /// Label: the attempt of the trial, from 0.
 pub const ATTEMPT: &str = "mergesearch.dev/attempt";
 /// Label: the generation, from 1, of a trial that belongs to one.
 pub const GENERATION: &str = "mergesearch.dev/generation";
-/// Label: the stage, `search`, `test` or `heldout`.
-pub const STAGE: &str = "mergesearch.dev/stage";
-/// Annotation: the hash of the evaluator's image, command, args and env when the search began.
-pub const EVALUATOR_HASH: &str = "mergesearch.dev/evaluator-hash";
 /// Label of `app.kubernetes.io`: the operator's name.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`], and the name under which the operator writes.
+pub const OPERATOR: &str = "mergesearch-operator";
 /// Kueue's label for the queue of a Job.
 pub const QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
 /// The finalizer of searches that delete their artifacts.
 pub const FINALIZER: &str = "mergesearch.dev/artifacts";
 
+/// The container that merges a candidate.
+pub const MERGE_CONTAINER: &str = "merge";
+/// The container that reads the results, and the one of every pod that only works for the operator.
+pub const REPORT_CONTAINER: &str = "report";
+/// The evaluator's second container, for stage `heldout` of a final trial.
+pub const HELD_OUT_CONTAINER: &str = "evaluator-heldout";
 /// Container names that a template may not use.
-pub const RESERVED_CONTAINERS: [&str; 2] = ["merge", "report"];
+pub const RESERVED_CONTAINERS: [&str; 3] = [MERGE_CONTAINER, REPORT_CONTAINER, HELD_OUT_CONTAINER];
 /// The prefix of volume names that a template may not use.
 pub const RESERVED_VOLUME_PREFIX: &str = "mergesearch-";
 /// The prefix of environment variables that a template may not set.

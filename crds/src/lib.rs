@@ -39,7 +39,7 @@ pub use execution::{
     Execution, Handoff, ImagePullPolicy, Merger, PoolCache, Scratch, ScratchMedium, Strategy,
 };
 pub use generated::{GenerateError, files, yaml};
-pub use journal::{MergeSearchJournal, MergeSearchJournalSpec, SEAL_BYTES};
+pub use journal::{JournalStart, MergeSearchJournal, MergeSearchJournalSpec, SEAL_BYTES};
 pub use kube::core::Duration;
 pub use location::{Location, LocationError};
 pub use manifest::{Finding, Manifest, ManifestErrors};
@@ -50,7 +50,7 @@ pub use publish::Publish;
 pub use quantity::bytes;
 pub use reference::reference;
 pub use resource::{MergeSearch, MergeSearchSpec};
-pub use rules::{Place, Plan};
+pub use rules::{Place, Plan, check};
 pub use search::{Algorithm, Fitness, Greedy, SearchSpec, Start, Stop};
 pub use search_config::{SearchConfigError, budget, search_config};
 pub use status::{

@@ -31,6 +31,12 @@ pub struct MergeSearchStatus {
     /// When the first trial was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
+    /// Seconds that count for `budget.maxDuration` up to `activeSince`: suspended time does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_seconds: Option<f64>,
+    /// Since when the search runs without a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_since: Option<Time>,
     /// When the search ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,

@@ -44,7 +44,7 @@ impl Manifest {
             let (path, message) = (error.path().to_string(), error.into_inner().to_string());
             ManifestErrors(vec![Finding { path, message }])
         })?;
-        rules::check(&resource, place, &mut findings);
+        rules::find(&resource, place, &mut findings);
         if findings.errors.is_empty() {
             Ok(Self { resource, warnings: findings.warnings })
         } else {

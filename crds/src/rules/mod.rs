@@ -10,7 +10,7 @@ mod template;
 mod uri;
 
 use crate::MergeSearch;
-use crate::manifest::Findings;
+use crate::manifest::{Finding, Findings, ManifestErrors};
 
 pub use budget::Plan;
 
@@ -23,8 +23,19 @@ pub enum Place {
     Cluster,
 }
 
+/// Checks a resource that comes from the API server, whose schema it already keeps. Gives what is allowed and probably
+/// not meant.
+///
+/// # Errors
+/// Every rule that does not hold.
+pub fn check(resource: &MergeSearch, place: Place) -> Result<Vec<Finding>, ManifestErrors> {
+    let mut findings = Findings::default();
+    find(resource, place, &mut findings);
+    if findings.errors.is_empty() { Ok(findings.warnings) } else { Err(ManifestErrors(findings.errors)) }
+}
+
 /// Adds an error for every rule that does not hold, and a warning for what is allowed and probably not meant.
-pub(crate) fn check(resource: &MergeSearch, place: Place, findings: &mut Findings) {
+pub(crate) fn find(resource: &MergeSearch, place: Place, findings: &mut Findings) {
     let spec = &resource.spec;
     name(resource, findings);
     pool::check(spec, findings);
