@@ -1,0 +1,7 @@
+//! The operator: keeps every [`MergeSearch`](mergesearch_crds::MergeSearch) of a cluster going.
+//!
+//! Level-triggered: `observe` (all reads), `decide` (pure), `act` (all writes), again and again.
+
+pub mod identity;
+pub mod pods;
+pub mod settings;
