@@ -10,10 +10,10 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 PROGRAMS := --package mergesearch --package mergesearch-merger --package mergesearch-quickstart --bins
-SCRIPTS := .ci/run tests/bench/run tests/check-dependencies tests/check-scripts tests/demo tests/peers/run tests/s3-servers
+SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/demo tests/peers/run tests/s3-servers
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers bench fmt generate peers pool deny clean
+	check-licences s3-servers images bench fmt generate peers pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ check-each-crate: ## Compile the pure crates each on its own.
 
 s3-servers: ## Install the S3 servers that the tests run against.
 	tests/s3-servers >/dev/null
+
+images: ## Build the container images as archives in target/images, with no container engine; on Debian or Ubuntu.
+	images/build
 
 bench: ## Measure merging and searching, and write docs/benchmarks.md.
 	$(CARGO) build --locked --release --package mergesearch-search --example ask_tell
