@@ -61,7 +61,7 @@ bench: ## Measure merging and searching, and write docs/benchmarks.md.
 fmt: ## Format every Rust file.
 	$(CARGO) fmt
 
-generate: ## Rewrite the generated files: crds/*.yaml and docs/reference.
+generate: ## Rewrite the generated files: crds/*.yaml, their copies in the chart, and docs/reference.
 	$(CARGO) run --locked --quiet --package mergesearch-crds --example generate
 
 peers: ## Compare with mergekit and load a merge with transformers; installs PyTorch into .cache/ once.

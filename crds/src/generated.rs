@@ -21,12 +21,14 @@ pub enum GenerateError {
 /// Every generated file: its path from the root of the repository and its text.
 pub fn files() -> Result<Vec<(&'static str, String)>, GenerateError> {
     const HEADER: &str = "# Generated from the types in crds/src by `make generate`. Changes belong there.\n";
+    let searches = HEADER.to_owned() + &to_yaml(&search_crd()?)?;
+    let journals = HEADER.to_owned() + &to_yaml(&MergeSearchJournal::crd())?;
     Ok(vec![
-        ("crds/mergesearches.mergesearch.dev.yaml", HEADER.to_owned() + &to_yaml(&search_crd()?)?),
-        (
-            "crds/mergesearchjournals.mergesearch.dev.yaml",
-            HEADER.to_owned() + &to_yaml(&MergeSearchJournal::crd())?,
-        ),
+        ("crds/mergesearches.mergesearch.dev.yaml", searches.clone()),
+        ("crds/mergesearchjournals.mergesearch.dev.yaml", journals.clone()),
+        // Helm reads only what lies inside a chart.
+        ("charts/mergesearch/files/crds/mergesearches.mergesearch.dev.yaml", searches),
+        ("charts/mergesearch/files/crds/mergesearchjournals.mergesearch.dev.yaml", journals),
         ("docs/reference/mergesearch.md", reference()),
     ])
 }
