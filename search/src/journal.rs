@@ -28,7 +28,8 @@ pub enum Record {
     Issued {
         /// Which one.
         id: TrialId,
-        /// The sample in search coordinates, for candidates.
+        /// The sample in search coordinates, for candidates; not when it has more than 256, as it follows from the
+        /// records before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         vector: Option<Vector>,
         /// Hash of the canonical recipe: replay makes the same recipe or refuses.

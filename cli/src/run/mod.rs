@@ -95,7 +95,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Result<(), Failure> {
             };
             report(&search, &state).and(published)
         }
-        Ok(Outcome::Failed(reason)) => {
+        Ok(Outcome::Failed(_, reason)) => {
             report(&search, &state).and_then(|()| Err(Failure::Run(format!("the search failed: {reason}"))))
         }
         Err(failure) => Err(failure),

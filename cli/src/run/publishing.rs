@@ -1,7 +1,7 @@
 //! What is published when a search ends: the best merges of the front, each once.
 
 use mergesearch_merger::Location;
-use mergesearch_search::{Search, TrialId};
+use mergesearch_search::Search;
 
 use crate::console;
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ pub(super) async fn publish(
     output: &Location,
 ) -> Result<(), Failure> {
     let mut done = published(state.folder()).map_err(Failure::run)?;
-    for trial in chosen(search, usize::try_from(project.spec().publish.top).unwrap_or(0)) {
+    for trial in search.to_publish(usize::try_from(project.spec().publish.top).unwrap_or(0)) {
         let place = output.join(&trial.to_string());
         let entry = Published { trial: trial.clone(), uri: place.to_string() };
         if done.contains(&entry) {
@@ -31,15 +31,4 @@ pub(super) async fn publish(
         set_published(state.folder(), &done).map_err(Failure::run)?;
     }
     Ok(())
-}
-
-/// The best by search fitness, then the rest of the front in the same order. Single checkpoints are there already.
-fn chosen(search: &Search, count: usize) -> Vec<TrialId> {
-    let fitness = |id: &TrialId| search.row(id).and_then(|row| row.fitness).unwrap_or(f64::NEG_INFINITY);
-    let mut front: Vec<TrialId> = search.front().into_iter().chain(search.best()).collect();
-    front.retain(|id| !matches!(id, TrialId::Single(_) | TrialId::Base));
-    front.sort_by(|one, other| fitness(other).total_cmp(&fitness(one)).then_with(|| one.cmp(other)));
-    front.dedup();
-    front.truncate(count);
-    front
 }

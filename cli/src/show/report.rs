@@ -75,7 +75,7 @@ impl Report {
             progress: search.progress(),
             outcome: search.outcome().map(|outcome| match outcome {
                 Outcome::Completed(reason) => format!("completed: {reason}"),
-                Outcome::Failed(reason) => format!("failed: {reason}"),
+                Outcome::Failed(_, reason) => format!("failed: {reason}"),
             }),
             objectives: config.objectives.iter().map(|objective| objective.name.clone()).collect(),
             held_out: config.held_out.iter().map(|held_out| held_out.name.clone()).collect(),

@@ -50,6 +50,18 @@ impl Search {
         self.best_of(searched.collect::<Vec<_>>().into_iter())
     }
 
+    /// Merges worth publishing, at most `count`: the front and the best, in the order of their search fitness. Single
+    /// checkpoints and the base are there already.
+    pub fn to_publish(&self, count: usize) -> Vec<TrialId> {
+        let fitness = |id: &TrialId| self.fitness(id).unwrap_or(f64::NEG_INFINITY);
+        let mut front: Vec<TrialId> = self.front().into_iter().chain(self.best()).collect();
+        front.retain(|id| !matches!(id, TrialId::Single(_) | TrialId::Base));
+        front.sort_by(|one, other| fitness(other).total_cmp(&fitness(one)).then_with(|| one.cmp(other)));
+        front.dedup();
+        front.truncate(count);
+        front
+    }
+
     /// The trial of the greedy soup as far as it has come.
     pub fn greedy_soup(&self) -> Option<TrialId> {
         self.greedy().map(|greedy| self.without_duplicate(greedy.trial))

@@ -33,6 +33,10 @@ use crate::trial::{Stage, Trial, TrialId, TrialOutcome, TrialResult};
 pub use self::optimizer::{EndReason, GenerationSummary};
 pub use self::view::{LARGE_WEIGHTS, Phase, Progress, Row};
 
+/// The most coordinates of a vector that is recorded; longer ones would fill a cluster's storage. They follow from the
+/// records before them, and the recipe's hash tells whether they did.
+const LARGEST_RECORDED: usize = 256;
+
 /// A search, as far as it has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Search {
@@ -74,8 +78,17 @@ struct Ending {
 pub enum Outcome {
     /// The finalists are scored.
     Completed(EndReason),
-    /// It can't go on; one sentence.
-    Failed(String),
+    /// It can't go on.
+    Failed(FailReason, String),
+}
+
+/// Why a search can't go on; a sentence says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailReason {
+    /// More trials failed than the budget allows.
+    MaxFailedTrials,
+    /// No baseline of the first round could be evaluated.
+    Baselines,
 }
 
 /// Why a result is refused.
@@ -193,11 +206,22 @@ impl Search {
         Ok(search)
     }
 
+    /// The recorded vector, or the one that follows from the records so far where it was too long to be recorded.
+    fn vector_of(&self, id: &TrialId, recorded: Option<Vector>) -> Option<Vec<f64>> {
+        match recorded {
+            Some(Vector(values)) => Some(values),
+            None if matches!(id, TrialId::Candidate { .. } | TrialId::Mean { .. }) => {
+                self.propose().filter(|(proposed, _)| proposed == id)?.1
+            }
+            None => None,
+        }
+    }
+
     fn apply_recorded(&mut self, record: Record, number: usize) -> Result<(), ReplayError> {
         match record {
             Record::Opened { .. } => return Err(ReplayError::Unopened),
             Record::Issued { id, vector, recipe, duplicate_of } => {
-                let vector = vector.map(|Vector(values)| values);
+                let vector = self.vector_of(&id, vector);
                 let follows = self
                     .state(id.clone(), vector)
                     .filter(|state| state.key == recipe && state.duplicate_of == duplicate_of)
@@ -237,9 +261,10 @@ impl Search {
         while self.running().count() < capacity {
             let Some((id, vector)) = self.propose() else { break };
             let Some(state) = self.state(id, vector) else { break };
+            let vector = state.vector.clone().filter(|vector| vector.len() <= LARGEST_RECORDED);
             self.unsaved.push(Record::Issued {
                 id: state.id.clone(),
-                vector: state.vector.clone().map(Vector),
+                vector: vector.map(Vector),
                 recipe: state.key.clone(),
                 duplicate_of: state.duplicate_of.clone(),
             });
@@ -254,6 +279,22 @@ impl Search {
                 stages: stages(&state.id),
             })
             .collect()
+    }
+
+    /// A trial that an executor has to run: issued, without a result, and not given up.
+    pub fn open_trial(&self, id: &TrialId) -> Option<Trial> {
+        let state = self.running().find(|state| state.id == *id)?;
+        Some(Trial { id: id.clone(), recipe: state.recipe.clone(), stages: self.stages(id) })
+    }
+
+    /// Whether a trial has a result.
+    pub fn has_ended(&self, id: &TrialId) -> bool {
+        self.ending(id).is_some()
+    }
+
+    /// GPU seconds of all trials that have ended.
+    pub fn gpu_seconds(&self) -> f64 {
+        self.trials.iter().filter_map(|state| Some(state.ending.as_ref()?.gpu_seconds)).sum()
     }
 
     /// Takes a trial's result.
@@ -289,8 +330,8 @@ impl Search {
 
     /// How the search ended, once it has.
     pub fn outcome(&self) -> Option<Outcome> {
-        if let Some(reason) = self.failure() {
-            return Some(Outcome::Failed(reason));
+        if let Some((reason, message)) = self.failure() {
+            return Some(Outcome::Failed(reason, message));
         }
         let reason = self.search_end()?;
         let finals = self.finals()?;

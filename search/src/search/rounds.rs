@@ -2,7 +2,7 @@
 
 use mergesearch_recipe::{CheckpointName, Recipe};
 
-use super::{Search, TrialState};
+use super::{FailReason, Search, TrialState};
 use crate::config::Start;
 use crate::problem::equal_weights;
 use crate::trial::{TrialId, TrialOutcome};
@@ -84,7 +84,7 @@ impl Search {
     }
 
     /// Why the search can't go on.
-    pub(super) fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<(FailReason, String)> {
         let failed = |state: &&TrialState| {
             !matches!(state.id, TrialId::Final(_))
                 && matches!(&state.ending, Some(ending) if matches!(ending.outcome, TrialOutcome::Failed(_)))
@@ -100,10 +100,11 @@ impl Search {
         let allowed = self.config().budget.max_failed_trials.unwrap_or_else(|| self.population_size());
         if failures.len() > allowed {
             let last = last(&failures)?;
-            return Some(format!(
+            let message = format!(
                 "{} trials failed, more than maxFailedTrials ({allowed}); the last was {last}",
                 failures.len()
-            ));
+            );
+            return Some((FailReason::MaxFailedTrials, message));
         }
         let round = self.round_zero();
         if !round.is_empty() && failures.len() >= round.len() && self.yardstick.is_some() {
@@ -111,7 +112,9 @@ impl Search {
             return all
                 .then(|| last(&failures))
                 .flatten()
-                .map(|last| format!("every first baseline failed; the last was {last}"));
+                .map(|last| {
+                    (FailReason::Baselines, format!("every first baseline failed; the last was {last}"))
+                });
         }
         None
     }

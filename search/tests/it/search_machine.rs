@@ -61,6 +61,19 @@ proptest! {
 }
 
 #[test]
+fn vectors_that_are_too_long_to_be_recorded_follow_from_the_journal() {
+    let mut config = config(5);
+    config.granularity = Granularity::Patterns((0..64).map(|index| format!("layers.{index}.")).collect());
+    config.budget.max_trials = 70;
+    let (search, journal) = searched(config.clone(), 4, 3);
+    assert!(search.dimension() > 256);
+    assert!(journal.iter().all(|record| !matches!(record, Record::Issued { vector: Some(_), .. })));
+    assert!(journal.iter().any(|record| matches!(record, Record::Issued { id: TrialId::Mean { .. }, .. })));
+    let replayed = Search::replay(config, journal).unwrap();
+    assert_eq!(snapshot(&replayed), snapshot(&search));
+}
+
+#[test]
 fn asking_twice_gives_the_same_trials_and_no_new_records() {
     let mut search = Search::new(config(4)).unwrap();
     let first = search.trials(3);
@@ -165,7 +178,7 @@ fn too_many_failed_trials_end_the_search() {
     run(&mut search, 2, 5, |trial| {
         if matches!(trial.id, TrialId::Candidate { .. }) { failure(trial) } else { evaluate(trial) }
     });
-    let Some(Outcome::Failed(reason)) = search.outcome() else { panic!() };
+    let Some(Outcome::Failed(_, reason)) = search.outcome() else { panic!() };
     assert!(reason.starts_with("3 trials failed, more than maxFailedTrials (2)"), "{reason}");
     assert!(search.trials(4).is_empty());
 }
@@ -176,7 +189,7 @@ fn a_search_whose_first_baselines_all_fail_ends_at_once() {
     config.budget.max_failed_trials = Some(1000);
     let mut search = Search::new(config).unwrap();
     let journal = run(&mut search, 2, 5, failure);
-    let Some(Outcome::Failed(reason)) = search.outcome() else { panic!() };
+    let Some(Outcome::Failed(_, reason)) = search.outcome() else { panic!() };
     assert!(reason.starts_with("every first baseline failed"), "{reason}");
     assert_eq!(journal.iter().filter(|record| matches!(record, Record::Finished(_))).count(), 5);
 }
