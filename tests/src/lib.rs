@@ -11,6 +11,7 @@
 )]
 
 mod bucket;
+pub mod cluster;
 mod pool;
 mod programs;
 mod proxy;

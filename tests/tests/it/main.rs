@@ -1,6 +1,7 @@
 //! What crosses crates, against real servers and through the real programs.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that can't set up its world has failed")]
 
+mod cluster_api;
 mod memory;
 mod quickstart;
 mod s3_changes;
