@@ -19,6 +19,8 @@ pub const TRIAL: &str = "mergesearch.dev/trial";
 pub const ATTEMPT: &str = "mergesearch.dev/attempt";
 /// Label: the generation, from 1, of a trial that belongs to one.
 pub const GENERATION: &str = "mergesearch.dev/generation";
+/// Annotation: `metadata.generation` of the search when a Job was made.
+pub const SEARCH_GENERATION: &str = "mergesearch.dev/search-generation";
 /// Label of `app.kubernetes.io`: the operator's name.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`], and the name under which the operator writes.
