@@ -58,6 +58,13 @@ pub fn mergesearch() -> Program {
     Program::new("mergesearch")
 }
 
+/// `mergesearch-operator`.
+pub fn operator() -> Program {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| build("mergesearch-operator"));
+    Program::new("mergesearch-operator")
+}
+
 /// A local folder as a URI.
 pub fn file_uri(folder: &Path) -> String {
     format!("file://{}", folder.display())

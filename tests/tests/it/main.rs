@@ -1,7 +1,12 @@
 //! What crosses crates, against real servers and through the real programs.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that can't set up its world has failed")]
 
+mod chart;
+mod chart_alerts;
+mod chart_cluster;
+mod chart_rights;
 mod cluster_api;
+mod images;
 mod memory;
 mod quickstart;
 mod s3_changes;
