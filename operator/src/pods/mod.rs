@@ -40,7 +40,8 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 pub struct Blueprint<'a> {
     /// The search as it is in the cluster, checked.
     pub resource: &'a MergeSearch,
-    /// The engine's configuration of the search. Its locations are as in the manifest: `pvc://` is not yet a folder.
+    /// The engine's configuration of the search. Its locations are as in the manifest; the merger itself finds `pvc://` in
+    /// the folder of mounted claims.
     pub config: &'a SearchConfig,
     /// What preflight found out; `None` before it has.
     pub start: Option<&'a JournalStart>,

@@ -10,7 +10,7 @@ use mergesearch_search::contract::{
 use mergesearch_search::{SearchConfig, Stage, Trial, TrialId};
 use sha2::{Digest as _, Sha256};
 
-use super::{Blueprint, claims};
+use super::Blueprint;
 use crate::identity::{Work, hexadecimal};
 
 /// A shard's size when the spec's quantity is none, which its rules exclude: that of the Hugging Face libraries.
@@ -50,8 +50,7 @@ pub fn stage_requests(config: &SearchConfig, stages: &[Stage]) -> Vec<StageReque
     stages.iter().map(|&stage| StageRequest { stage, metrics: metrics(stage) }).collect()
 }
 
-/// SHA-256 of a recipe's canonical form, in hexadecimal. Sources are as the search has them: a pod sees those on claims
-/// under other names.
+/// SHA-256 of a recipe's canonical form, in hexadecimal.
 pub fn recipe_hash(recipe: &Recipe) -> String {
     hexadecimal(&Sha256::digest(recipe.canonical()))
 }
@@ -87,7 +86,7 @@ impl Blueprint<'_> {
                 storage,
                 trial: id.clone(),
                 attempt,
-                recipe: claims::recipe(recipe),
+                recipe: recipe.clone(),
                 recipe_hash: recipe_hash(recipe),
                 fingerprints: self.fingerprints(recipe),
                 stages: stage_requests(self.config, stages),
@@ -106,7 +105,7 @@ impl Blueprint<'_> {
                 search,
                 storage,
                 trial: trial.clone(),
-                recipe: claims::recipe(recipe),
+                recipe: recipe.clone(),
                 fingerprints: self.fingerprints(recipe),
                 scores: scores.clone(),
                 max_shard_size: self.max_shard_size(),
@@ -126,8 +125,8 @@ impl Blueprint<'_> {
         PreflightRequest {
             search,
             storage,
-            checkpoints: config.checkpoints.iter().map(claims::checkpoint).collect(),
-            base: config.base.as_ref().map(claims::checkpoint),
+            checkpoints: config.checkpoints.clone(),
+            base: config.base.clone(),
             dtype: config.dtype,
             tokenizer_from: config.tokenizer_from.clone(),
             max_shard_size: self.max_shard_size(),

@@ -99,8 +99,14 @@ impl Room<'_> {
             container.name = format!("{EVALUATOR}-{stage}");
         }
         self.furnish(&mut container);
-        volumes::mount(&mut container, self.results.mount.clone());
         let folder = format!("{RESULTS_FOLDER}/{stage}");
+        // The kubelet makes the folder of the stage, and the evaluator sees that of no other.
+        let results = VolumeMount {
+            mount_path: folder.clone(),
+            sub_path: Some(stage.to_string()),
+            ..self.results.mount.clone()
+        };
+        volumes::mount(&mut container, results);
         let ours = [
             variable(labels::MODEL_DIR, MODEL_FOLDER),
             variable(labels::RESULTS_DIR, folder),
