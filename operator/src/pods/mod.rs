@@ -21,7 +21,7 @@ use k8s_openapi::api::batch::v1::{
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 use mergesearch_crds::{EVALUATOR, JournalStart, MergeSearch, labels};
 use mergesearch_search::SearchConfig;
@@ -88,12 +88,15 @@ impl Blueprint<'_> {
         if let Some(generation) = self.resource.metadata.generation {
             annotations.insert(labels::SEARCH_GENERATION.to_owned(), generation.to_string());
         }
+        let owner = self.resource.controller_owner_ref(&());
+        // A search that is deleted in the foreground goes only after its Jobs.
+        let owner = owner.map(|owner| OwnerReference { block_owner_deletion: Some(true), ..owner });
         ObjectMeta {
             name: Some(key.name(&search.name, &search.uid)),
             namespace: self.resource.metadata.namespace.clone(),
             labels: Some(own),
             annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
-            owner_references: self.resource.controller_owner_ref(&()).map(|owner| vec![owner]),
+            owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         }
     }

@@ -29,7 +29,7 @@ fn namespaces_that_enforce_restricted_accept_every_pod() {
     let server =
         "        initContainers: [{name: server, image: vllm, restartPolicy: Always}]\n        containers:";
     let claim = "pvc://pool/sft";
-    let searches = [
+    let searches = vec![
         search(&[]),
         search(&[("        containers:", server), ("s3://models/sft", claim)]),
         with_security("{runAsUser: 1000}", "{fsGroup: 2000}"),

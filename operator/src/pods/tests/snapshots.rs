@@ -2,17 +2,15 @@
 
 use super::*;
 
-/// The Job as YAML.
-macro_rules! snapshot {
-    ($job:expr) => {
-        insta::assert_snapshot!(serde_saphyr::to_string(&$job).unwrap())
-    };
+fn yaml(job: &Job) -> String {
+    serde_saphyr::to_string(job).unwrap()
 }
 
 #[test]
 fn plain_trial() {
     let made = search(&[]);
-    snapshot!(made.job(&Work::Trial(made.trial("g0004-c012", &[Stage::Search])), 1));
+    let job = made.job(&Work::Trial(made.trial("g0004-c012", &[Stage::Search])), 1);
+    insta::assert_snapshot!(yaml(&job));
 }
 
 #[test]
@@ -22,7 +20,8 @@ fn final_trial_with_held_out_metrics() {
         ("  evaluation:", "  evaluation:\n    activeDeadlineSeconds: 3600\n    backoffLimit: 2"),
         ("  storage:", "  execution: {queueName: team-a, scratch: {medium: Memory}}\n  storage:"),
     ]);
-    snapshot!(made.job(&Work::Trial(made.trial("final-g0004-c012", &[Stage::Test, Stage::HeldOut])), 0));
+    let job = made.job(&Work::Trial(made.trial("final-g0004-c012", &[Stage::Test, Stage::HeldOut])), 0);
+    insta::assert_snapshot!(yaml(&job));
 }
 
 #[test]
@@ -50,7 +49,8 @@ fn trial_with_a_server_beside_the_evaluator() {
               - {name: cache, mountPath: /cache}
               - {name: shm, mountPath: /dev/shm/}",
     )]);
-    snapshot!(made.job(&Work::Trial(made.trial("uniform", &[Stage::Search])), 0));
+    let job = made.job(&Work::Trial(made.trial("uniform", &[Stage::Search])), 0);
+    insta::assert_snapshot!(yaml(&job));
 }
 
 #[test]
@@ -69,7 +69,8 @@ fn preflight_of_claims_with_own_certificates() {
   publish: {uri: 's3://published/recycled/'}",
         ),
     ]);
-    snapshot!(made.job(&Work::Preflight, 0));
+    let job = made.job(&Work::Preflight, 0);
+    insta::assert_snapshot!(yaml(&job));
 }
 
 #[test]
@@ -86,5 +87,6 @@ fn publishing() {
       tolerations: [{key: merges, operator: Exists}]
   storage:",
     )]);
-    snapshot!(made.job(&made.publish(), 0));
+    let job = made.job(&made.publish(), 0);
+    insta::assert_snapshot!(yaml(&job));
 }
