@@ -3,5 +3,8 @@
 //! Level-triggered: `observe` (all reads), `decide` (pure), `act` (all writes), again and again.
 
 pub mod identity;
+pub mod metrics;
 pub mod pods;
+pub mod server;
 pub mod settings;
+pub mod telemetry;
