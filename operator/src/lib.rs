@@ -3,6 +3,7 @@
 //! Level-triggered: `observe` (all reads), `decide` (pure), `act` (all writes), again and again.
 
 pub mod identity;
+pub mod lease;
 pub mod metrics;
 pub mod pods;
 pub mod server;
