@@ -10,10 +10,10 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 PROGRAMS := --package mergesearch --package mergesearch-merger --package mergesearch-quickstart --bins
-SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/demo tests/peers/run tests/s3-servers
+SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers images bench fmt generate peers pool deny clean
+	check-licences s3-servers cluster-programs cluster cluster-down images bench fmt generate peers pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ demo: ## Search the quickstart pool, about ten minutes on two cores, and show wh
 	PATH="$$CARGO_TARGET_DIR/release:$$PATH" tests/demo
 
 # Cheap checks first; the tests last, so that their result is what one sees.
-test: check-format check-scripts check-dependencies check-lints check-docs check-each-crate s3-servers ## Everything that must pass before a change lands.
+test: check-format check-scripts check-dependencies check-lints check-docs check-each-crate s3-servers cluster-programs ## Everything that must pass before a change lands.
 	$(CARGO) test --locked --workspace
 
 check-format: ## Fail unless every Rust file is formatted.
@@ -49,6 +49,15 @@ check-each-crate: ## Compile the pure crates each on its own.
 
 s3-servers: ## Install the S3 servers that the tests run against.
 	tests/s3-servers >/dev/null
+
+cluster-programs: ## Install Kubernetes and what else the test clusters consist of; about ten minutes the first time.
+	tests/cluster-programs >/dev/null
+
+cluster: s3-servers cluster-programs ## Start a Kubernetes cluster with one node to play with, as root on Linux, and say how it is reached.
+	$(CARGO) run --locked --quiet --package mergesearch-tests --example cluster -- up
+
+cluster-down: ## Take that cluster away.
+	$(CARGO) run --locked --quiet --package mergesearch-tests --example cluster -- down
 
 images: ## Build the container images as archives in target/images, with no container engine; on Debian or Ubuntu.
 	images/build

@@ -38,10 +38,15 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits until it accepts connections.
     pub fn start(kind: Kind) -> Self {
+        Self::start_below(kind, &std::env::temp_dir())
+    }
+
+    /// Starts a server whose files are in a folder of their own below the given one.
+    pub(crate) fn start_below(kind: Kind, folder: &Path) -> Self {
         let mut logs = Vec::new();
         // The port was free a moment ago; somebody else may take it first.
         while logs.len() < START_ATTEMPTS {
-            let mut server = Self::spawn(kind);
+            let mut server = Self::spawn(kind, folder);
             if server.wait_until_ready() {
                 return server;
             }
@@ -50,8 +55,8 @@ impl Server {
         panic!("the {kind:?} S3 server did not start; what each attempt said: {logs:#?}");
     }
 
-    fn spawn(kind: Kind) -> Self {
-        let files = TempDir::with_prefix("mergesearch-s3-").unwrap();
+    fn spawn(kind: Kind, folder: &Path) -> Self {
+        let files = TempDir::with_prefix_in("mergesearch-s3-", folder).unwrap();
         let folder = files.path().join("objects");
         fs::create_dir(&folder).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();

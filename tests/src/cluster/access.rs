@@ -49,7 +49,9 @@ impl Cluster {
     }
 
     fn new(kubeconfig: PathBuf, folder: Option<PathBuf>) -> Self {
-        let scratch = TempDir::with_prefix("mergesearch-kubectl-").unwrap();
+        // Below the cluster's own folder, which goes even when this process is killed.
+        let below = folder.clone().unwrap_or_else(std::env::temp_dir);
+        let scratch = TempDir::with_prefix_in("mergesearch-kubectl-", below).unwrap();
         Self(Arc::new(Handle { kubeconfig, folder, scratch }))
     }
 
@@ -84,9 +86,7 @@ impl Cluster {
         arguments: impl IntoIterator<Item = S>,
         input: &str,
     ) -> String {
-        let command = self.command("kubectl", arguments);
-        let line = format!("{command:?}");
-        run(command, input).unwrap_or_else(|said| self.fail(&format!("{line} failed: {said}")))
+        self.run_or_fail("kubectl", self.command("kubectl", arguments), input)
     }
 
     /// [`Cluster::try_kubectl`] with a standard input.
@@ -115,9 +115,7 @@ impl Cluster {
     /// Runs helm and returns its standard output; panics with what it said when it fails.
     #[track_caller]
     pub fn helm<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
-        let command = self.command("helm", arguments);
-        let line = format!("{command:?}");
-        run(command, "").unwrap_or_else(|said| self.fail(&format!("{line} failed: {said}")))
+        self.run_or_fail("helm", self.command("helm", arguments), "")
     }
 
     /// Runs helm; `Err` is what it said on standard error.
@@ -141,6 +139,13 @@ impl Cluster {
             .env("HELM_CONFIG_HOME", scratch("helm-config"))
             .env("HELM_DATA_HOME", scratch("helm-data"));
         command
+    }
+
+    #[track_caller]
+    fn run_or_fail(&self, name: &str, command: Command, input: &str) -> String {
+        let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+        let line = words.join(" ");
+        run(command, input).unwrap_or_else(|said| self.fail(&format!("{name} {line} failed: {said}")))
     }
 
     /// Makes a namespace whose name begins so, and waits until pods can be made in it.
@@ -182,7 +187,8 @@ impl Cluster {
         let mut text = String::new();
         for words in commands {
             let answer = self.try_kubectl(words.iter().chain(&["--namespace", namespace]));
-            text += &format!("--- kubectl {}\n{}\n", words.join(" "), answer.unwrap_or_else(|said| said));
+            let answer = answer.unwrap_or_else(|said| said);
+            text.extend(["--- kubectl ", &words.join(" "), "\n", &answer, "\n"]);
         }
         text
     }

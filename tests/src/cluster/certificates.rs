@@ -31,7 +31,7 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// Makes the authority and the key that signs the tokens of ServiceAccounts.
+    /// Makes the authority and the key that signs the tokens of service accounts.
     pub(crate) fn make(folder: PathBuf) -> Self {
         fs::create_dir(&folder).unwrap();
         let mut parameters = CertificateParams::default();

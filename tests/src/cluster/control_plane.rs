@@ -10,7 +10,7 @@ use super::certificates::{Authority, Identity};
 use super::process::{Place, Process};
 use super::programs::program;
 
-const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const READY_TIMEOUT: Duration = Duration::from_mins(2);
 /// The addresses of Services; the first is that of the API server itself.
 pub(crate) const SERVICES: &str = "10.96.0.0/16";
 const FIRST_SERVICE: &str = "10.96.0.1";
@@ -24,6 +24,9 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    /// Those of a control plane with a network of its own.
+    pub(crate) const USUAL: Self = Self { api: 6443, etcd: 2379, etcd_peers: 2380 };
+
     /// Ports that were free a moment ago.
     pub(crate) fn free() -> Self {
         // All are held before the first is given back, so that they differ.
@@ -85,6 +88,7 @@ impl Plan<'_> {
             "--authorization-mode=Node,RBAC",
         ]);
         command.args(["--enable-admission-plugins=NodeRestriction", "--allow-privileged=true"]);
+        command.arg("--kubelet-preferred-address-types=InternalIP");
         command.args(["--service-cluster-ip-range", SERVICES, "--secure-port", &self.ports.api.to_string()]);
         command.arg(format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd));
         match self.node_address {
@@ -111,6 +115,15 @@ impl Plan<'_> {
         command.arg("--service-account-private-key-file").arg(self.authority.file("tokens.key"));
         command.args(["--use-service-account-credentials=true", "--leader-elect=false", "--secure-port=0"]);
         Process::start("kube-controller-manager", command, self.logs)
+    }
+
+    /// Starts the scheduler, once the API server is ready.
+    pub(crate) fn start_scheduler(&self) -> Process {
+        let identity = Identity { user: "system:kube-scheduler", group: None };
+        let mut command = self.place.command(program("kube-scheduler"));
+        command.arg("--kubeconfig").arg(self.kubeconfig("kube-scheduler", identity));
+        command.args(["--leader-elect=false", "--secure-port=0"]);
+        Process::start("kube-scheduler", command, self.logs)
     }
 
     /// Writes the kubeconfig of a program that runs beside the API server.

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
 use std::os::unix::process::CommandExt as _;
 
@@ -15,7 +15,10 @@ use crate::workspace;
 
 /// Logs that a failure has left are removed after this time.
 const LOGS_KEPT: Duration = Duration::from_hours(24);
+const NAMESPACES_TIMEOUT: Duration = Duration::from_secs(30);
 const LOCK: &str = "lock";
+/// A file in the folder with the number of the process that holds a node's namespaces.
+pub(crate) const FIRST_PROCESS: &str = "first-process";
 /// A file in the folder which tells the keeper to leave the logs.
 pub(crate) const KEEP_LOGS: &str = "keep-logs";
 
@@ -51,6 +54,20 @@ impl Home {
             .spawn()
             .unwrap();
         Self { folder, keeper }
+    }
+
+    /// Waits until the keeper has made namespaces, and returns the number of the process that holds them.
+    pub(crate) fn wait_for_namespaces(&mut self) -> u32 {
+        let file = self.folder.join(FIRST_PROCESS);
+        let begun = Instant::now();
+        while begun.elapsed() < NAMESPACES_TIMEOUT {
+            if let Ok(number) = fs::read_to_string(&file) {
+                return number.trim().parse().unwrap();
+            }
+            sleep(Duration::from_millis(20));
+        }
+        let said = fs::read_to_string(self.logs().join("keeper.log")).unwrap_or_default();
+        panic!("there are no namespaces for the node after {} s: {said}", NAMESPACES_TIMEOUT.as_secs());
     }
 
     /// The folder.

@@ -8,18 +8,28 @@
 //! (`keep.sh`) notices by a closed pipe, and what a killed keeper left is removed at the next start.
 //!
 //! Variables: `KUBEBUILDER_ASSETS` is a folder whose programs are taken before those that `tests/cluster-programs`
-//! installs. `MERGESEARCH_TEST_KUBECONFIG` names the kubeconfig of an existing cluster (kind, k3d) that is used instead.
+//! installs. `MERGESEARCH_TEST_KUBECONFIG` names the kubeconfig of an existing cluster (kind, k3d) that is used instead;
+//! then `MERGESEARCH_TEST_IMAGE_LOADER` is a command that brings an OCI archive into it, such as `kind load image-archive`,
+//! and `MERGESEARCH_TEST_HOST` this machine's address as pods see it.
 
 mod access;
 mod api_server;
 mod certificates;
 mod control_plane;
+mod forwarder;
 mod home;
+mod image;
+mod images;
 mod namespace;
+mod node;
+mod node_files;
 mod process;
 mod programs;
 
 pub use access::Cluster;
 pub use api_server::ApiServer;
+pub use image::Image;
+pub use images::Images;
 pub use namespace::Namespace;
-pub use programs::program;
+pub use node::Node;
+pub use programs::{cache, program};

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::access::Cluster;
 
-/// The controllers make a ServiceAccount up to 15 seconds after a cold start; a busy machine takes longer.
-const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The controllers make the default service account up to 15 seconds after a cold start; a busy machine takes longer.
+const ACCOUNT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A namespace with a name of its own. Dropped, it is deleted without waiting, so that its pods free what they hold.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::thread;
 
 use super::programs::search_path;
@@ -60,7 +60,7 @@ impl Process {
         Self { name, child }
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has, after its name.
     pub(crate) fn ended(&mut self) -> Option<(&'static str, ExitStatus)> {
         self.child.try_wait().unwrap().map(|status| (self.name, status))
     }
@@ -74,26 +74,28 @@ impl Drop for Process {
     }
 }
 
-type Order = (Command, SyncSender<io::Result<Child>>);
+type Order = Box<dyn FnOnce() + Send>;
 
-/// Starts a process from a thread that lives as long as this process: the leash is tied to the thread that started it, and
-/// a test's thread ends before the others that share its cluster.
-fn spawn(command: Command) -> io::Result<Child> {
-    static SPAWNER: OnceLock<Sender<Order>> = OnceLock::new();
-    let spawner = SPAWNER.get_or_init(|| {
+/// Starts a process from the thread that lives as long as this process.
+fn spawn(mut command: Command) -> io::Result<Child> {
+    for_good(move || command.spawn())
+}
+
+/// Calls a function on a thread that lives as long as this process: leashes are tied to the thread that started a process,
+/// and a test's thread ends before the others that share its cluster.
+pub(crate) fn for_good<T: Send + 'static>(start: impl FnOnce() -> T + Send + 'static) -> T {
+    static ORDERS: OnceLock<Sender<Order>> = OnceLock::new();
+    let orders = ORDERS.get_or_init(|| {
         let (sender, orders) = channel::<Order>();
-        thread::Builder::new()
-            .name("spawner".to_owned())
-            .spawn(move || {
-                for (mut command, answer) in orders {
-                    // Whoever asked waits for the answer.
-                    let _received = answer.send(command.spawn());
-                }
-            })
-            .unwrap();
+        let run = move || orders.into_iter().for_each(|order| order());
+        thread::Builder::new().name("starter".to_owned()).spawn(run).unwrap();
         sender
     });
     let (answer, started) = sync_channel(1);
-    spawner.send((command, answer)).expect("the spawner lives as long as this process");
-    started.recv().expect("the spawner answers each order")
+    let order = move || {
+        // Whoever asked waits for the answer.
+        let _received = answer.send(start());
+    };
+    orders.send(Box::new(order)).expect("the starter lives as long as this process");
+    started.recv().expect("the starter answers each order, or has said above why not")
 }

@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use crate::workspace;
 
-/// The file of a program.
+/// The file of a program of a cluster, which is installed if need be.
 pub fn program(name: &str) -> PathBuf {
     let assets = env::var_os("KUBEBUILDER_ASSETS").map(|folder| Path::new(&folder).join(name));
     if let Some(asset) = assets.filter(|asset| asset.is_file()) {
@@ -44,7 +44,7 @@ fn installed() -> &'static Path {
 }
 
 /// The folder of everything that is kept between runs, made if it is missing.
-pub(crate) fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("MERGESEARCH_CACHE").unwrap_or_else(|| {
         let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));

@@ -6,6 +6,7 @@ mod chart_alerts;
 mod chart_cluster;
 mod chart_rights;
 mod cluster_api;
+mod cluster_node;
 mod images;
 mod memory;
 mod quickstart;
