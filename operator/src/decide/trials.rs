@@ -1,0 +1,342 @@
+//! Trials: taking over their results, and starting those that the search asks for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
+use mergesearch_crds::conditions::reason;
+use mergesearch_crds::labels;
+use mergesearch_search::contract::Message;
+use mergesearch_search::{SearchConfig, StageScores, Trial, TrialId, TrialOutcome, TrialResult};
+
+use super::Pass;
+use super::jobs::Seen;
+use super::verdict::{Verdict, verdict};
+use super::waiting::trouble_of;
+use crate::identity::{JobKey, Role, Work};
+use crate::metrics::TrialPhase;
+use crate::observe::{ContainerState, JobView, PodView};
+use crate::pods::{recipe_hash, stage_requests};
+
+/// Attempts at collecting that belong to one attempt at a trial: the numbers of a trial's attempt `n` begin at
+/// `n x COLLECTS`.
+pub(super) const COLLECTS: u32 = 1000;
+/// Jobs of failed trials that are kept for their logs.
+const KEPT_FAILURES: usize = 3;
+/// Disruptions of one trial after which it waits.
+const MOST_DISRUPTIONS: usize = 5;
+/// Failed trials without a success between them after which the evaluator is suspected.
+const FAILURES_IN_A_ROW: usize = 3;
+/// Seconds after the end of its grace period at which a pod's node is taken for lost.
+const LOST_AFTER: i64 = 30;
+
+/// What a trial that has no result needs.
+enum Need {
+    /// Nothing: its Job runs, or is on its way in or out.
+    Time,
+    /// A Job for this attempt.
+    Attempt(u32),
+    /// A Job that reads its report.
+    Collect(u32),
+    /// Something else to change first.
+    Change,
+    /// Its result is there.
+    Result(TrialOutcome),
+}
+
+impl Pass<'_> {
+    /// Takes over results, drops what is not needed any more, and starts what is.
+    pub(super) fn run(&mut self) {
+        let Some(config) = self.config().cloned() else { return };
+        self.sweep();
+        let known: BTreeSet<TrialId> = self.known_trials();
+        let mut waiting = BTreeSet::new();
+        for id in known {
+            let Some(trial) = self.memory.search().and_then(|search| search.open_trial(&id)) else { continue };
+            self.watch(&id);
+            match self.need(&trial, &config) {
+                Need::Result(outcome) => self.record(&trial, outcome),
+                Need::Change => {
+                    waiting.insert(id);
+                }
+                Need::Time | Need::Attempt(_) | Need::Collect(_) => {}
+            }
+        }
+        self.watch_time();
+        self.watch_evaluator();
+        self.drop_given_up();
+        if self.may_start {
+            self.start_trials(&config, &waiting);
+            self.publish(&config);
+        }
+    }
+
+    /// The trials that have or had a Job.
+    fn known_trials(&self) -> BTreeSet<TrialId> {
+        let keys = self.observed.jobs.keys().chain(self.memory.expected.keys()).chain(&self.memory.vanished);
+        let of_trials = keys.filter(|key| matches!(key.role, Role::Trial | Role::Collect));
+        of_trials.filter_map(|key| key.trial.clone()).collect()
+    }
+
+    /// Asks the search what should run, and starts what does not.
+    fn start_trials(&mut self, config: &SearchConfig, waiting: &BTreeSet<TrialId>) {
+        let capacity = usize::try_from(self.resource().spec.execution.parallel_trials).unwrap_or(1);
+        let Some(search) = self.memory.search_mut() else { return };
+        // The order of asking must not depend on what may be started.
+        let trials = search.trials(capacity);
+        let none_succeeded = search.progress().succeeded == 0;
+        let mut started = trials.iter().any(|trial| self.is_running(&trial.id));
+        for trial in trials {
+            if waiting.contains(&trial.id) {
+                continue;
+            }
+            let need = self.need(&trial, config);
+            // The first trial runs alone: a mistake in the evaluator then costs one merge. And while one trial waits for
+            // something to change, no other would fare better.
+            let alone = none_succeeded && started;
+            match need {
+                Need::Attempt(0) if alone || !waiting.is_empty() => {}
+                Need::Attempt(attempt) if !(alone && attempt > 0) => {
+                    self.start(config, &Work::Trial(trial.clone()), attempt);
+                    started = true;
+                    self.status.start_time.get_or_insert_with(|| super::IntoTime::into_time(self.observed.now));
+                }
+                Need::Collect(attempt) => self.start(config, &Work::Collect(trial.clone()), attempt),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_running(&self, id: &TrialId) -> bool {
+        let attempts = self.attempts(Role::Trial, Some(id));
+        attempts.into_iter().any(|attempt| {
+            let key = JobKey { role: Role::Trial, trial: Some(id.clone()), attempt };
+            match self.seen(&key) {
+                Some(Seen::There(job)) => job.is_active(),
+                Some(Seen::Assumed) => true,
+                _ => false,
+            }
+        })
+    }
+
+    /// What a trial needs next.
+    fn need(&mut self, trial: &Trial, config: &SearchConfig) -> Need {
+        let id = &trial.id;
+        if self.memory.held.contains_key(id) {
+            self.trouble(
+                reason::REPEATED_DISRUPTION,
+                format!("trial {id} was disrupted {MOST_DISRUPTIONS} times; change where it runs (spec.evaluation.template) to try again"),
+            );
+            return Need::Change;
+        }
+        let trials = self.attempts(Role::Trial, Some(id));
+        let collects = self.attempts(Role::Collect, Some(id));
+        let latest = trials.last().copied().max(collects.last().map(|attempt| attempt / COLLECTS));
+        let Some(attempt) = latest else { return Need::Attempt(0) };
+        let collect = collects.last().copied().filter(|collect| collect / COLLECTS == attempt);
+        let (role, number) = collect.map_or((Role::Trial, attempt), |collect| (Role::Collect, collect));
+        let key = JobKey { role, trial: Some(id.clone()), attempt: number };
+        let next_collect = collect.map_or(attempt * COLLECTS, |collect| collect + 1);
+        let job = match self.seen(&key) {
+            Some(Seen::There(job)) => job,
+            Some(Seen::Vanished) => return Need::Collect(next_collect),
+            Some(Seen::Going) if role == Role::Trial && attempt > 0 => return Need::Time,
+            Some(_) => return Need::Time,
+            None => return Need::Attempt(attempt),
+        };
+        let confirmed = self.observed.confirmed.contains(&key);
+        let retry = |role| if role == Role::Collect { Need::Collect(next_collect) } else { Need::Attempt(attempt + 1) };
+        match verdict(job, self.observed.pods_of(job), confirmed) {
+            Verdict::Open => {
+                if let Some(trouble) = trouble_of(job, self.observed) {
+                    self.trouble(trouble.reason, trouble.message);
+                }
+                self.wake_after(Duration::from_secs(15));
+                Need::Time
+            }
+            Verdict::Answer(Message::Absent) => Need::Attempt(attempt + 1),
+            Verdict::Answer(answer) => scores(answer, trial, config).map_or(Need::Collect(next_collect), |outcome| {
+                Need::Result(outcome)
+            }),
+            Verdict::Lost => Need::Collect(next_collect),
+            Verdict::Failed(message) if role == Role::Trial => Need::Result(TrialOutcome::Failed(message)),
+            Verdict::Failed(message) => {
+                let fault = super::verdict::Fault {
+                    reason: reason::ATTEMPTS_EXHAUSTED,
+                    message,
+                    until_changed: false,
+                };
+                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) { retry(role) } else { Need::Change }
+            }
+            Verdict::Fault(fault) => {
+                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) { retry(role) } else { Need::Change }
+            }
+        }
+    }
+
+    /// Gives a result to the search.
+    fn record(&mut self, trial: &Trial, outcome: TrialOutcome) {
+        let jobs = self.observed.jobs.values().filter(|job| {
+            job.key.role == Role::Trial && job.key.trial.as_ref() == Some(&trial.id)
+        });
+        let pods = jobs.flat_map(|job| self.observed.pods_of(job));
+        let (mut held, mut phases) = (0.0, Vec::new());
+        for pod in pods {
+            held += pod.held_seconds(self.observed.now);
+            phases.extend(durations(pod));
+        }
+        let gpus = self.resource().spec.evaluation.gpus() as f64;
+        let failure = match &outcome {
+            TrialOutcome::Failed(message) => Some(format!("trial {} failed: {message}", trial.id)),
+            TrialOutcome::Succeeded(_) => None,
+        };
+        let result = TrialResult { id: trial.id.clone(), outcome, gpu_seconds: gpus * held };
+        let Some(search) = self.memory.search_mut() else { return };
+        // The result was checked against the trial's stages; anything else is not finite and fails the trial.
+        let refused = search.record(result).err();
+        if let Some(refused) = refused {
+            let failed = TrialResult {
+                id: trial.id.clone(),
+                outcome: TrialOutcome::Failed(refused.to_string()),
+                gpu_seconds: gpus * held,
+            };
+            let _ = search.record(failed);
+        }
+        self.durations.extend(phases);
+        self.writes.events.extend(failure.map(|message| (reason::TRIAL_FAILED, message, true)));
+    }
+
+    /// Deletes Jobs whose results were in the journal before this pass, and superfluous failed attempts.
+    fn sweep(&mut self) {
+        let Some(search) = self.memory.search() else { return };
+        let mut ended: Vec<&JobView> = Vec::new();
+        let mut open: std::collections::BTreeMap<(Role, TrialId), Vec<JobKey>> = std::collections::BTreeMap::new();
+        for job in self.observed.jobs.values() {
+            let Some(trial) = &job.key.trial else { continue };
+            match job.key.role {
+                Role::Trial | Role::Collect if search.has_ended(trial) => ended.push(job),
+                Role::Trial | Role::Collect => {
+                    open.entry((job.key.role, trial.clone())).or_default().push(job.key.clone());
+                }
+                _ => {}
+            }
+        }
+        let failed = |job: &JobView| {
+            matches!(job.phase, crate::observe::JobPhase::Failed { .. }) && job.key.role == Role::Trial
+        };
+        let mut kept: Vec<&JobView> = ended.iter().copied().filter(|job| failed(job)).collect();
+        kept.sort_by_key(|job| (job.ended(), job.name.clone()));
+        let kept: BTreeSet<JobKey> = kept.iter().rev().take(KEPT_FAILURES).map(|job| job.key.clone()).collect();
+        let superfluous: Vec<JobKey> =
+            ended.iter().map(|job| job.key.clone()).filter(|key| !kept.contains(key)).collect();
+        for key in superfluous {
+            self.stop(&key);
+        }
+        for keys in open.into_values() {
+            self.tidy(&keys);
+        }
+    }
+
+    /// Stops trials that the search has given up: its time or its trials are over.
+    fn drop_given_up(&mut self) {
+        let Some(search) = self.memory.search() else { return };
+        let given_up = |key: &&JobKey| {
+            let trial = key.trial.as_ref();
+            matches!(key.role, Role::Trial | Role::Collect)
+                && trial.is_some_and(|id| search.open_trial(id).is_none() && !search.has_ended(id))
+        };
+        let keys: Vec<JobKey> = self.memory.expected.keys().filter(given_up).cloned().collect();
+        for key in keys {
+            self.stop(&key);
+        }
+    }
+
+    /// Counts a trial's disruptions, and gives up on nodes that do not answer.
+    fn watch(&mut self, id: &TrialId) {
+        let jobs: Vec<&JobView> = self
+            .observed
+            .jobs
+            .values()
+            .filter(|job| job.key.role == Role::Trial && job.key.trial.as_ref() == Some(id))
+            .collect();
+        for job in jobs {
+            for pod in self.observed.pods_of(job) {
+                if pod.disrupted {
+                    self.memory.disrupted.entry(id.clone()).or_default().insert(pod.uid.clone());
+                }
+                self.watch_node(id, pod);
+            }
+            let disruptions = self.memory.disrupted.get(id).map_or(0, BTreeSet::len);
+            if disruptions >= MOST_DISRUPTIONS && job.is_active() {
+                self.memory.disrupted.remove(id);
+                let generation = self.resource().metadata.generation.unwrap_or(0);
+                self.memory.held.insert(id.clone(), generation);
+                self.stop(&job.key);
+            }
+        }
+    }
+
+    /// Says that the evaluator fails where it is not just one candidate that does.
+    fn watch_evaluator(&mut self) {
+        let Some(search) = self.memory.search() else { return };
+        let (failures, last) = search.failures_in_a_row();
+        let many = if search.progress().succeeded == 0 { 1 } else { FAILURES_IN_A_ROW };
+        if failures >= many {
+            let times = if failures == 1 { "1 trial" } else { &format!("{failures} trials in a row") };
+            let message = format!("{times} failed; the last: {}", last.unwrap_or_default());
+            self.trouble(reason::EVALUATOR_FAILED, message);
+        }
+    }
+
+    fn watch_node(&mut self, id: &TrialId, pod: &PodView) {
+        let Some(deletion) = pod.deletion.filter(|_| !pod.has_ended()) else { return };
+        let lost = deletion + SignedDuration::from_secs(LOST_AFTER);
+        let force = deletion + SignedDuration::from_secs(self.resource().spec.execution.node_lost_seconds);
+        if self.now() < lost {
+            self.wake_at(lost);
+            return;
+        }
+        self.trouble(
+            reason::NODE_LOST,
+            format!("pod {} of trial {id} does not end: its node does not answer", pod.name),
+        );
+        if self.now() >= force {
+            self.writes.delete_pods.push((pod.name.clone(), pod.uid.clone()));
+        } else {
+            self.wake_at(force);
+        }
+    }
+}
+
+/// A trial's scores from its answer; `None` when the answer is another trial's or can't be read.
+fn scores(answer: Message, trial: &Trial, config: &SearchConfig) -> Option<TrialOutcome> {
+    let Message::Scores { trial: id, recipe_hash: hash, scores, .. } = answer else { return None };
+    if id != trial.id || hash != recipe_hash(&trial.recipe) {
+        return None;
+    }
+    let stages: Vec<StageScores> = scores.unpack(&stage_requests(config, &trial.stages)).ok()?;
+    let measured = stages.iter().flat_map(|stage| &stage.scores);
+    let unusable = measured.into_iter().find(|score| !score.value.is_finite());
+    Some(match unusable {
+        Some(score) => TrialOutcome::Failed(format!("the evaluator gave {} as a score", score.value)),
+        None => TrialOutcome::Succeeded(stages),
+    })
+}
+
+/// Seconds that a pod spent in each phase.
+fn durations(pod: &PodView) -> Vec<(TrialPhase, f64)> {
+    let seconds = |name: &str| match &pod.container(name)?.state {
+        ContainerState::Terminated { started: Some(started), finished: Some(finished), .. } => {
+            Some(finished.duration_since(*started).as_secs_f64())
+        }
+        _ => None,
+    };
+    let queued = pod.scheduled.map(|at| at.duration_since(pod.created).as_secs_f64());
+    let phases = [
+        (TrialPhase::Queued, queued),
+        (TrialPhase::Merge, seconds(labels::MERGE_CONTAINER)),
+        (TrialPhase::Evaluate, seconds(mergesearch_crds::EVALUATOR)),
+        (TrialPhase::Report, seconds(labels::REPORT_CONTAINER)),
+    ];
+    phases.into_iter().filter_map(|(phase, seconds)| Some((phase, seconds?.max(0.0)))).collect()
+}

@@ -1,0 +1,155 @@
+//! What came of a Job: whose fault a failure is.
+//!
+//! Only the evaluator's own failure, its deadline, unusable results and a recipe that can't be merged fail a trial.
+//! Everything else is the infrastructure's, and infrastructure must not steer the search.
+
+use mergesearch_crds::conditions::reason;
+use mergesearch_crds::{EVALUATOR, labels};
+use mergesearch_search::contract::{FaultClass, Message, exit_code};
+
+use crate::observe::{JobPhase, JobView, PodView};
+
+/// What came of a Job.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict {
+    /// It goes on, or its pods are not in the cache yet.
+    Open,
+    /// It answered.
+    Answer(Message),
+    /// It did its work, and its answer is lost.
+    Lost,
+    /// The trial has failed, for good; one sentence.
+    Failed(String),
+    /// It failed for no fault of its own.
+    Fault(Fault),
+}
+
+/// A failure that another attempt may not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// A reason of [`mergesearch_crds::conditions::reason`].
+    pub(super) reason: &'static str,
+    /// One sentence.
+    pub(super) message: String,
+    /// Whether another attempt makes no sense before the search's spec has changed.
+    pub(super) until_changed: bool,
+}
+
+impl Fault {
+    fn other(message: impl Into<String>) -> Self {
+        Self { reason: reason::ATTEMPTS_EXHAUSTED, message: message.into(), until_changed: false }
+    }
+
+    fn of(class: FaultClass, message: String) -> Self {
+        let (reason, until_changed) = match class {
+            FaultClass::Storage => (reason::STORAGE_UNAVAILABLE, false),
+            FaultClass::Scratch => (reason::SCRATCH_TOO_SMALL, true),
+            FaultClass::PoolChanged => (reason::POOL_CHANGED, false),
+            FaultClass::Input | FaultClass::Results | FaultClass::Other => (reason::ATTEMPTS_EXHAUSTED, false),
+        };
+        Self { reason, message, until_changed }
+    }
+}
+
+/// Judges a Job by its conditions and pods. `confirmed`: the pods were just read from the API server.
+pub(super) fn verdict(job: &JobView, pods: &[PodView], confirmed: bool) -> Verdict {
+    match &job.phase {
+        JobPhase::Active => Verdict::Open,
+        JobPhase::Complete { .. } => {
+            let answers = pods.iter().rev().filter_map(|pod| pod.container(labels::REPORT_CONTAINER)?.termination());
+            let answer = answers.filter(|(code, ..)| *code == exit_code::DONE).find_map(|(.., text)| message(text));
+            match answer {
+                Some(Message::InReport { .. }) => Verdict::Lost,
+                Some(Message::Fault { class, message }) => Verdict::Fault(Fault::of(class, message)),
+                Some(answer) => Verdict::Answer(answer),
+                None if confirmed || pods.iter().any(PodView::has_ended) => Verdict::Lost,
+                None => Verdict::Open,
+            }
+        }
+        JobPhase::Failed { message, .. } => match pods.iter().rev().find(|pod| !pod.was_interrupted()) {
+            Some(pod) => failure(pod),
+            None if pods.is_empty() && !confirmed => Verdict::Open,
+            None => Verdict::Fault(Fault::other(format!("its pods were deleted or evicted ({message})"))),
+        },
+    }
+}
+
+/// Whether a pod was evicted because its own volumes grew too large.
+pub(super) fn outgrew_scratch(pod: &PodView) -> bool {
+    // Evictions that the node's other pods cause carry a condition.
+    pod.failed && pod.reason == "Evicted" && !pod.disrupted && pod.message.contains("exceeds")
+}
+
+fn failure(pod: &PodView) -> Verdict {
+    let terminated = |name: &str| pod.container(name).and_then(|container| container.termination());
+    let failed = |name: &str| terminated(name).filter(|(code, ..)| *code != 0);
+    let merged = pod.container(labels::MERGE_CONTAINER).is_none_or(|_| {
+        terminated(labels::MERGE_CONTAINER).is_some_and(|(code, ..)| code == exit_code::DONE)
+    });
+    if outgrew_scratch(pod) {
+        return Verdict::Fault(Fault::of(FaultClass::Scratch, pod.message.clone()));
+    }
+    if pod.reason == "DeadlineExceeded" {
+        return if merged && pod.container(labels::MERGE_CONTAINER).is_some() {
+            Verdict::Failed("the evaluator ran past spec.evaluation.activeDeadlineSeconds and was killed".into())
+        } else {
+            Verdict::Fault(Fault::other("its deadline passed before it had merged or read anything"))
+        };
+    }
+    if !pod.reason.is_empty() {
+        return Verdict::Fault(Fault::other(format!("{}: {}", pod.reason, pod.message)));
+    }
+    if let Some(ended) = failed(labels::MERGE_CONTAINER) {
+        return of_ours("the merge", ended);
+    }
+    let evaluators = [EVALUATOR, labels::HELD_OUT_CONTAINER];
+    let evaluator = evaluators.iter().find_map(|name| failed(name));
+    if let Some((code, why, text)) = evaluator {
+        return Verdict::Failed(format!("the evaluator {}", ending(code, why, text)));
+    }
+    if let Some(ended) = failed(labels::REPORT_CONTAINER) {
+        return of_ours("reading the results", ended);
+    }
+    // A step of the template's own. Sidecars are killed at the end and fail only when nothing else did.
+    let step = pod.containers.iter().find_map(|container| {
+        let (code, why, text) = container.termination().filter(|(code, ..)| *code != 0)?;
+        Some(format!("init container {} {}", container.name, ending(code, why, text)))
+    });
+    step.map_or_else(
+        || Verdict::Fault(Fault::other(format!("pod {} failed without a reason", pod.name))),
+        Verdict::Failed,
+    )
+}
+
+/// The failure of a container with our own program.
+fn of_ours(what: &str, (code, why, text): (i32, &str, &str)) -> Verdict {
+    match message(text) {
+        Some(Message::Fault { class: FaultClass::Input, message }) => {
+            Verdict::Failed(format!("{what} failed: {message}"))
+        }
+        Some(Message::Fault { class: FaultClass::Results, message }) => Verdict::Failed(message),
+        Some(Message::Fault { class, message }) => Verdict::Fault(Fault::of(class, message)),
+        Some(Message::InReport { .. } | Message::Scores { .. }) => Verdict::Lost,
+        _ if code == exit_code::BAD_INPUT => Verdict::Failed(format!("{what} {}", ending(code, why, text))),
+        _ if code == exit_code::POOL_CHANGED => {
+            Verdict::Fault(Fault::of(FaultClass::PoolChanged, format!("{what} {}", ending(code, why, text))))
+        }
+        _ => Verdict::Fault(Fault::other(format!("{what} {}", ending(code, why, text)))),
+    }
+}
+
+/// How a container ended, with the last line of what it said.
+fn ending(code: i32, why: &str, text: &str) -> String {
+    const LONGEST: usize = 200;
+    let how = match why {
+        "OOMKilled" => "was killed: it needs more memory than its limit".to_owned(),
+        _ => format!("exited with code {code}"),
+    };
+    let Some(line) = text.lines().map(str::trim).rfind(|line| !line.is_empty()) else { return how };
+    let printable = line.chars().map(|character| if character.is_control() { ' ' } else { character });
+    format!("{how}: {}", printable.take(LONGEST).collect::<String>())
+}
+
+fn message(text: &str) -> Option<Message> {
+    serde_json::from_str(text.trim()).ok()
+}
