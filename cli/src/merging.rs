@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use mergesearch_crds::Storage;
 use mergesearch_merger::{
-    CheckpointError, Error, Fault, Location, MergeOptions, Pool, Progress, Publication, Sources,
-    StorageError, StorageOptions, Stores, Warning,
+    Error, Fault, Location, MergeOptions, Pool, Progress, Publication, Sources, StorageError, StorageOptions,
+    Stores, Warning,
 };
 use mergesearch_recipe::{Dtype, Recipe};
 
@@ -76,7 +76,7 @@ impl Merging {
                     tokio::time::sleep(Duration::from_secs(1 << attempt)).await;
                     attempt += 1;
                 }
-                Err(error) if is_of_storage(&error) || error.is_transient() => {
+                Err(error) if error.storage().is_some() || error.is_transient() => {
                     return Err(MergeFault(error.to_string()));
                 }
                 Err(error) => return Ok(Err(error.to_string())),
@@ -138,23 +138,8 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
     if error.is_transient() { Failure::Run(error.to_string()) } else { Failure::Input(error.to_string()) }
 }
 
-fn storage_error(error: &Error) -> Option<&StorageError> {
-    match error {
-        Error::Storage(error) => Some(error),
-        Error::Checkpoint { source, .. } => match source.as_ref() {
-            CheckpointError::Storage(error) => Some(error),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn is_of_storage(error: &Error) -> bool {
-    storage_error(error).is_some()
-}
-
 fn is_full(error: &Error) -> bool {
-    storage_error(error).is_some_and(|error| error.fault == Fault::Full)
+    error.storage().is_some_and(|error| error.fault == Fault::Full)
 }
 
 /// How a manifest's storage is reached from here.
@@ -163,6 +148,6 @@ pub(crate) fn storage_options(storage: &Storage) -> StorageOptions {
         endpoint: storage.endpoint.clone(),
         region: storage.region.clone(),
         path_style: storage.path_style,
-        profile: None,
+        ..StorageOptions::default()
     }
 }

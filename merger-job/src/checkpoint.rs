@@ -72,7 +72,7 @@ struct Index {
 impl OpenCheckpoint {
     /// Reads the index, all headers and config.json of the checkpoint.
     pub(crate) async fn open(stores: &Stores, checkpoint: &Checkpoint) -> Result<Self, crate::Error> {
-        let location: Location = checkpoint.uri.parse()?;
+        let location = stores.locate(&checkpoint.uri)?;
         let (name, uri) = (checkpoint.name.clone(), checkpoint.uri.clone());
         match Opened::read(stores, &location).await {
             Ok(opened) => Ok(Self { name, uri, location, opened }),

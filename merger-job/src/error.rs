@@ -94,14 +94,18 @@ impl From<PoolError> for Error {
 impl Error {
     /// Whether the same call may succeed later: a fault of network, server or device, not of the input.
     pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Task(_)) || self.storage().is_some_and(|error| error.fault.is_transient())
+    }
+
+    /// The storage operation that failed; `None` when it is something else that is wrong.
+    pub fn storage(&self) -> Option<&StorageError> {
         match self {
-            Self::Storage(error) => error.fault.is_transient(),
+            Self::Storage(error) => Some(error),
             Self::Place(source) | Self::Checkpoint { source, .. } => match source.as_ref() {
-                CheckpointError::Storage(error) => error.fault.is_transient(),
-                _ => false,
+                CheckpointError::Storage(error) => Some(error),
+                _ => None,
             },
-            Self::Task(_) => true,
-            _ => false,
+            _ => None,
         }
     }
 

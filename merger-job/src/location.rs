@@ -37,6 +37,9 @@ pub enum LocationError {
     /// An `s3://` URI with no or a malformed bucket.
     #[error("location {0:?}: expected a bucket of 3 to 63 of a-z, 0-9, '.', '-' after s3://")]
     BadBucket(String),
+    /// A `pvc://` URI whose claim or path leaves its folder.
+    #[error("location {0:?}: expected pvc://claim/path with the name of a claim and without '..' parts")]
+    BadClaim(String),
     /// An empty, `.` or `..` part, or a control character.
     #[error(
         "location {0:?}: expected a prefix without empty, '.' or '..' parts and without control characters"
@@ -57,6 +60,18 @@ impl Location {
                 Self::S3 { bucket: bucket.clone(), prefix: format!("{prefix}/{name}") }
             }
         }
+    }
+
+    /// Like parsing, where persistent volume claims are mounted in a folder, each under its own name.
+    pub(crate) fn parse_with_claims(text: &str, claims: &Path) -> Result<Self, LocationError> {
+        let Some(rest) = text.strip_prefix("pvc://") else { return text.parse() };
+        let path = Path::new(rest);
+        let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+        let claim = rest.split('/').next().unwrap_or_default();
+        if claim.is_empty() || claim == "." || !path.components().all(plain) {
+            return Err(LocationError::BadClaim(text.to_owned()));
+        }
+        Ok(Self::File(normal(&claims.join(path))))
     }
 
     fn parse_s3(text: &str, rest: &str) -> Result<Self, LocationError> {
@@ -143,6 +158,17 @@ mod tests {
         assert!(message("file://host/a").contains("absolute"));
         assert!(message("s3://").contains("bucket"));
         assert!(message("s3://pool/../other").contains(".."));
+    }
+
+    #[test]
+    fn claims_lie_in_their_folder_and_nothing_leaves_it() {
+        let parse = |text: &str| Location::parse_with_claims(text, Path::new("/claims"));
+        assert_eq!(parse("pvc://models/sft/1/").unwrap().to_string(), "file:///claims/models/sft/1");
+        assert_eq!(parse("pvc://models").unwrap().to_string(), "file:///claims/models");
+        assert_eq!(parse("s3://pool/a").unwrap().to_string(), "s3://pool/a");
+        for text in ["pvc://", "pvc:///etc", "pvc://../etc", "pvc://./etc", "pvc://models/../../etc"] {
+            assert_eq!(parse(text), Err(LocationError::BadClaim(text.to_owned())));
+        }
     }
 
     #[test]

@@ -88,8 +88,7 @@ pub(crate) async fn merge_with(
     let layout = Layout::plan(&tensors, options.max_shard_size);
     let largest = layout.shards.iter().map(|shard| shard.size).max().unwrap_or(0);
     let budget = Budget::divide(options, pool, &jobs, output, largest)?;
-    let donor = recipe.donor().map_or(Ok(0), |donor| pool.member(donor))?;
-    let donor = &pool.members()[donor];
+    let donor = pool.donor(recipe)?;
 
     clear(stores, pool, output, options.overwrite).await?;
     let bytes_read = jobs.iter().map(|job| bytes_read(pool, job)).sum();
@@ -135,8 +134,7 @@ async fn clear(stores: &Stores, pool: &Pool, output: &Location, overwrite: bool)
     stores.check_writable(output).await?;
     let names: Vec<String> = stores.list(output).await?.into_iter().map(|entry| entry.name).collect();
     let has = |name: &str| names.iter().any(|found| found == name);
-    let complete = has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"));
-    if complete && !overwrite {
+    if is_complete(has) && !overwrite {
         return Err(Error::OutputExists(output.to_string()));
     }
     // What makes a model complete goes first.
@@ -147,6 +145,11 @@ async fn clear(stores: &Stores, pool: &Pool, output: &Location, overwrite: bool)
         stores.delete(&output.join(name)).await?;
     }
     Ok(())
+}
+
+/// Whether a folder that has these files is a whole model.
+pub(crate) fn is_complete(has: impl Fn(&str) -> bool) -> bool {
+    has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"))
 }
 
 /// Whether a merge may have written the file: `model.safetensors`, `model-00001-of-00002.safetensors`.

@@ -6,9 +6,10 @@ use bytesize::ByteSize;
 use mergesearch_recipe::Recipe;
 
 use crate::budget::Budget;
+use crate::carried::{self, is_carried};
 use crate::job::{Job, Work, jobs};
 use crate::layout::Layout;
-use crate::merge::bytes_read;
+use crate::merge::{bytes_read, main_float};
 use crate::pool::Pool;
 use crate::{Error, Location, MergeOptions};
 
@@ -23,6 +24,8 @@ pub struct Plan {
     pub bytes_read: u64,
     /// Bytes of safetensors files written.
     pub bytes_written: u64,
+    /// Bytes of the other files: config, index, tokenizer and what else comes along.
+    pub bytes_beside: u64,
     /// Bytes of tensors and uploads in memory at the same time, at most.
     pub peak_memory: u64,
     /// How often the sources are read: 2 when a method first needs a statistic of whole tensors.
@@ -41,11 +44,16 @@ pub fn plan(pool: &Pool, recipe: &Recipe, output: &Location, options: &MergeOpti
     let two_passes = jobs.iter().any(|job| matches!(job.work, Work::Slerp(..)));
     let bytes_read = jobs.iter().map(|job| bytes_read(pool, job)).sum();
     let bytes_written = layout.shards.iter().map(|shard| shard.size).sum();
+    let donor = pool.donor(recipe)?;
+    let carried = donor.entries.iter().filter(|entry| is_carried(&entry.name)).map(|entry| entry.size);
+    let config = carried::config(&donor.config, main_float(&jobs)).len() as u64;
+    let index = layout.index.as_ref().map_or(0, |index| index.len() as u64);
     Ok(Plan {
         tensors: jobs.len(),
         parameters: jobs.iter().map(Job::elements).sum(),
         bytes_read,
         bytes_written,
+        bytes_beside: carried.sum::<u64>() + config + index,
         peak_memory: budget.most().min(bytes_read + 2 * bytes_written),
         passes: if two_passes { 2 } else { 1 },
         shards: layout.shards.into_iter().map(|shard| (shard.file, shard.size)).collect(),

@@ -144,6 +144,18 @@ impl Pool {
         })
     }
 
+    /// For every member in the order of [`Pool::sources`], 10 characters that are others as soon as a file of the
+    /// checkpoint that matters to a merge is another one.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.fingerprint()).collect()
+    }
+
+    /// The member whose config, tokenizer and other files a merge gets.
+    pub(crate) fn donor(&self, recipe: &Recipe) -> Result<&OpenCheckpoint, Error> {
+        let donor = recipe.donor().map_or(Ok(0), |donor| self.member(donor))?;
+        Ok(&self.members[donor])
+    }
+
     pub(crate) fn members(&self) -> &[OpenCheckpoint] {
         &self.members
     }

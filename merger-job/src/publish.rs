@@ -5,10 +5,28 @@ use mergesearch_recipe::{Recipe, mergekit};
 
 use crate::card::{self, Publication};
 use crate::job::jobs;
-use crate::merge::{main_float, merge_with};
+use crate::merge::{is_complete, main_float, merge_with};
 use crate::pool::Pool;
-use crate::storage::Stores;
+use crate::storage::{Fault, Stores};
 use crate::{Error, Location, MergeOptions, MergeReport, Progress, Warning};
+
+const RECIPE: &str = "recipe.yaml";
+/// Longest recipe that is read back.
+const MAX_RECIPE: u64 = 64 << 20;
+
+/// Whether the output is already a whole model that was published by this very recipe.
+pub async fn is_published(stores: &Stores, recipe: &Recipe, output: &Location) -> Result<bool, Error> {
+    let names = match stores.list(output).await {
+        Ok(names) => names,
+        Err(error) if matches!(error.fault, Fault::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let has = |name: &str| names.iter().any(|entry| entry.name == name);
+    if !is_complete(has) || !has(RECIPE) {
+        return Ok(false);
+    }
+    Ok(stores.get(&output.join(RECIPE), MAX_RECIPE).await? == recipe.to_yaml()?)
+}
 
 /// Like [`crate::merge()`], with `README.md` (a model card), `recipe.yaml` and `mergekit_config.yml` beside the model.
 ///
@@ -24,7 +42,7 @@ pub async fn publish(
 ) -> Result<MergeReport, Error> {
     let yaml = recipe.to_yaml()?;
     let readme = card::write(publication, pool, recipe, &yaml);
-    let mut beside = vec![("README.md", Bytes::from(readme)), ("recipe.yaml", Bytes::from(yaml))];
+    let mut beside = vec![("README.md", Bytes::from(readme)), (RECIPE, Bytes::from(yaml))];
     // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
     let float = main_float(&jobs(pool, recipe)?);
     let explicit = Recipe { dtype: recipe.dtype.or_else(|| float.map(Into::into)), ..recipe.clone() };

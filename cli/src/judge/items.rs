@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use mergesearch_merger::samples;
 use mergesearch_search::results::{ItemScores, MetricName};
-
-use crate::scores::samples;
 
 /// The metric's score of each item; `None` when the evaluator keeps none that can be read.
 pub(super) fn item_scores(folder: &Path, metric: &MetricName) -> Option<ItemScores> {

@@ -78,6 +78,7 @@ impl Fault {
                 Self::AccessDenied(error.to_string())
             }
             io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists
             | io::ErrorKind::IsADirectory
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::InvalidFilename

@@ -80,6 +80,13 @@ pub(super) fn delete(path: &Path) -> Result<(), StorageError> {
     }
 }
 
+pub(super) fn delete_folder(path: &Path) -> Result<(), StorageError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail(path, &error)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the folder and a file in it, and removes the file.
 pub(super) fn check_writable(folder: &Path) -> Result<(), StorageError> {
     fs::create_dir_all(folder).map_err(|error| fail(folder, &error))?;

@@ -1,20 +1,27 @@
 //! Local folders and S3 buckets behind one small set of operations; every read is of one pinned version of a file.
 
+mod certificates;
 mod error;
 mod local;
 mod s3;
 mod s3_fault;
+mod s3_folder;
 mod upload;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt as _;
 
 pub use self::error::{Fault, StorageError};
 use self::local::{PartialFile, blocking};
 use self::s3::S3;
 pub(crate) use self::upload::{MIN_PART, PARTS_IN_FLIGHT, Upload};
-use crate::Location;
+use crate::{Location, LocationError};
+
+/// Bytes that a copied file is read in.
+const PIECE: usize = 1 << 20;
 
 /// How to reach S3. The default asks the environment and the profile files, as the AWS tools do.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +34,11 @@ pub struct StorageOptions {
     pub path_style: Option<bool>,
     /// The profile of the shared config and credentials files. Default: `AWS_PROFILE`, `default`.
     pub profile: Option<String>,
+    /// A file of PEM certificates to trust beside the system's. Default: `AWS_CA_BUNDLE`.
+    pub certificates: Option<PathBuf>,
+    /// The folder in which persistent volume claims are mounted, each under its own name. Default: none, and locations
+    /// of `pvc://` are refused.
+    pub claims: Option<PathBuf>,
 }
 
 /// A file of a folder.
@@ -63,12 +75,23 @@ impl Object {
 #[derive(Debug, Clone)]
 pub struct Stores {
     s3: Arc<S3>,
+    claims: Option<Arc<Path>>,
 }
 
 impl Stores {
-    /// Takes the options; nothing is asked yet. Fails when the endpoint is no http(s) URL.
-    pub fn new(options: StorageOptions) -> Result<Self, StorageError> {
-        Ok(Self { s3: Arc::new(S3::new(options)?) })
+    /// Takes the options; nothing is asked yet. Fails when the endpoint is no http(s) URL, or the file of certificates
+    /// none.
+    pub fn new(mut options: StorageOptions) -> Result<Self, StorageError> {
+        let claims = options.claims.take().map(Into::into);
+        Ok(Self { s3: Arc::new(S3::new(options)?), claims })
+    }
+
+    /// Where a URI leads from here: as [`Location`] says, and `pvc://claim/path` into the folder of claims.
+    pub fn locate(&self, uri: &str) -> Result<Location, LocationError> {
+        match &self.claims {
+            Some(claims) => Location::parse_with_claims(uri, claims),
+            None => uri.parse(),
+        }
     }
 
     /// The files directly in the folder, by name. An S3 prefix without objects is an empty folder.
@@ -123,6 +146,41 @@ impl Stores {
         match file {
             Location::File(path) => blocking(path.clone(), local::delete).await,
             Location::S3 { bucket, prefix } => Box::pin(self.s3.delete(bucket, prefix)).await,
+        }
+    }
+
+    /// A whole small file. Fails when it has more than `limit` bytes.
+    pub async fn get(&self, file: &Location, limit: u64) -> Result<Bytes, StorageError> {
+        let object = self.head(file).await?;
+        if object.size > limit {
+            let fault = Fault::Refused(format!("it has {} bytes, expected at most {limit}", object.size));
+            return Err(StorageError { location: file.to_string(), fault });
+        }
+        self.read(&object, 0, object.size as usize).await
+    }
+
+    /// Copies a file of this machine, in pieces, to a file that becomes visible whole.
+    pub async fn upload(&self, source: &Path, target: &Location) -> Result<(), StorageError> {
+        let fail = |error: &std::io::Error| StorageError {
+            location: Location::File(source.to_owned()).to_string(),
+            fault: Fault::from_io(error),
+        };
+        let mut file = tokio::fs::File::open(source).await.map_err(|error| fail(&error))?;
+        let mut writer = self.write(target, MIN_PART as usize).await?;
+        loop {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            if file.read_buf(&mut piece).await.map_err(|error| fail(&error))? == 0 {
+                return writer.finish().await;
+            }
+            writer.write(piece.freeze()).await?;
+        }
+    }
+
+    /// Removes the folder with everything below it, if it's there. A whole bucket is refused.
+    pub async fn delete_folder(&self, folder: &Location) -> Result<(), StorageError> {
+        match folder {
+            Location::File(path) => blocking(path.clone(), local::delete_folder).await,
+            Location::S3 { bucket, prefix } => Box::pin(self.s3.delete_folder(bucket, prefix)).await,
         }
     }
 

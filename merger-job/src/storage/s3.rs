@@ -1,6 +1,7 @@
 //! S3 and what speaks its protocol. Trusts no server: length, range and version of every answer are compared with what
 //! was asked for, since many stores ignore `If-Match` or `Range`.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::{Region, ResponseChecksumValidation};
+use aws_sdk_s3::config::{Region, ResponseChecksumValidation, SharedHttpClient};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
+use super::certificates;
 use super::error::{Fault, StorageError};
 use super::s3_fault::{self, root_cause};
 use super::{Entry, Object, StorageOptions};
@@ -49,6 +51,8 @@ fn version(etag: Option<&str>, modified: Option<&DateTime>) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct S3 {
     options: StorageOptions,
+    /// Trusts further certificates; the client's own when there are none.
+    http: Option<SharedHttpClient>,
     client: OnceCell<Client>,
     cleanups: Mutex<JoinSet<()>>,
 }
@@ -66,7 +70,10 @@ impl S3 {
                 return Err(StorageError { location: format!("endpoint {endpoint:?}"), fault });
             }
         }
-        Ok(Self { options, client: OnceCell::new(), cleanups: Mutex::default() })
+        let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|file| !file.is_empty()).map(PathBuf::from);
+        let bundle = options.certificates.clone().or(bundle);
+        let http = bundle.map(|file| certificates::client(&file)).transpose()?;
+        Ok(Self { options, http, client: OnceCell::new(), cleanups: Mutex::default() })
     }
 
     pub(super) async fn client(&self) -> &Client {
@@ -74,7 +81,7 @@ impl S3 {
     }
 
     async fn connect(&self) -> Client {
-        let StorageOptions { endpoint, region, path_style, profile } = &self.options;
+        let StorageOptions { endpoint, region, path_style, profile, .. } = &self.options;
         let mut profile_region = ProfileFileRegionProvider::builder();
         // The metadata service of a cloud machine is not asked: elsewhere that costs seconds, and pods have AWS_REGION.
         if let Some(profile) = profile {
@@ -89,6 +96,9 @@ impl S3 {
             .region(region)
             .retry_config(RetryConfig::standard().with_max_attempts(REQUEST_ATTEMPTS))
             .timeout_config(timeouts.build());
+        if let Some(http) = &self.http {
+            loader = loader.http_client(http.clone());
+        }
         if let Some(endpoint) = endpoint {
             loader = loader.endpoint_url(endpoint);
         }

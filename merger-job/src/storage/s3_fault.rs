@@ -47,6 +47,11 @@ where
     }
 }
 
+/// What the error of one object among many means.
+pub(super) fn of_code(code: &str, message: &str) -> Fault {
+    from_service(if code == "AccessDenied" { 403 } else { 400 }, code, message)
+}
+
 /// A server's answer: HTTP status, S3 error code and message, the latter two possibly empty.
 fn from_service(status: u16, code: &str, message: &str) -> Fault {
     let detail = match (code, message) {

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod merging;
+mod pod;
 mod pools;
 mod program;
 mod server;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use mergesearch_merger::{Location, MergeOptions, StorageOptions};
+use mergesearch_search::contract;
 
 /// Merges safetensors checkpoints from folders or S3: streaming, exact, in bounded memory.
 #[derive(Debug, Parser)]
@@ -20,6 +21,7 @@ Exit codes:
   0   done
   2   wrong usage
   65  bad input: trying again gives the same
+  66  a checkpoint is not the one that the search began with (pod merge, pod publish)
   75  a transient fault or an interruption: worth trying again
 
 Credentials for S3 come from the environment, a profile, or the machine's role, as with the AWS tools.
@@ -29,6 +31,17 @@ Example:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    ByHand(ByHand),
+    /// Do one step of a search on Kubernetes, as MERGESEARCH_REQUEST says; the operator runs it in its Jobs.
+    #[command(after_help = "\
+The answer is one JSON object in the termination log; exit codes are those of the other commands.")]
+    Pod(Pod),
+}
+
+/// What a person runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ByHand {
     /// Merge checkpoints by a recipe, with model card and recipe beside the result.
     #[command(after_help = "\
 Example:
@@ -46,7 +59,7 @@ Example:
     Plan(Plan),
 }
 
-impl Command {
+impl ByHand {
     /// How the command reaches S3.
     pub(crate) fn storage(&self) -> StorageOptions {
         let (Self::Merge(Merge { storage, .. })
@@ -57,8 +70,56 @@ impl Command {
             region: storage.region.clone(),
             path_style: storage.path_style,
             profile: storage.profile.clone(),
+            ..StorageOptions::default()
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pod {
+    #[command(subcommand)]
+    pub(crate) step: Step,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// What a pod is for.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Step {
+    /// Read the pool's headers and try the outputs.
+    Preflight,
+    /// Merge a candidate into the model folder.
+    Merge,
+    /// Read a candidate's results, answer its scores, and upload both.
+    Report,
+    /// Answer the scores of a trial whose answer was lost, from its report.
+    Collect,
+    /// Merge into the folder of a published model, with its card.
+    Publish,
+    /// Delete the search's folder with everything in it.
+    Cleanup,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Places {
+    /// Where the answer goes.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/dev/termination-log")]
+    pub(crate) termination_log: PathBuf,
+    /// The candidate's folder.
+    #[arg(long, global = true, value_name = "FOLDER", default_value = contract::MODEL_FOLDER)]
+    pub(crate) model_dir: PathBuf,
+    /// The folder with a folder of results for each stage.
+    #[arg(long, global = true, value_name = "FOLDER", default_value = contract::RESULTS_FOLDER)]
+    pub(crate) results_dir: PathBuf,
+    /// The folder in which volume claims with checkpoints are mounted.
+    #[arg(long, global = true, value_name = "FOLDER", default_value = contract::CLAIMS_FOLDER)]
+    pub(crate) claims_dir: PathBuf,
+    /// Certificates to trust beside the system's, if there is such a file [default: AWS_CA_BUNDLE].
+    #[arg(long, global = true, value_name = "FILE", default_value = contract::CA_BUNDLE_FILE)]
+    pub(crate) ca_bundle: PathBuf,
+    /// How long uploads of a report, and deleting, are tried again.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) upload_seconds: u64,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod arguments;
 mod inspecting;
 mod merging;
 mod planning;
+mod pod;
 mod progress;
 mod reading;
 mod terminal;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mergesearch_merger::Stores;
 
-use self::arguments::{Arguments, Command};
+use self::arguments::{Arguments, ByHand, Command};
 
 /// The exit code for what is worth trying again.
 const TRANSIENT: u8 = 75;
@@ -23,7 +24,10 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(arguments.command)),
+        Ok(runtime) => match arguments.command {
+            Command::ByHand(command) => runtime.block_on(run(command)),
+            Command::Pod(pod) => runtime.block_on(pod::run(&pod)),
+        },
         Err(error) => {
             terminal::complain(&format!("can't start: {error}"));
             ExitCode::from(TRANSIENT)
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> ExitCode {
+async fn run(command: ByHand) -> ExitCode {
     let stores = match Stores::new(command.storage()) {
         Ok(stores) => stores,
         Err(error) => {
@@ -41,9 +45,9 @@ async fn run(command: Command) -> ExitCode {
     };
     let work = async {
         match &command {
-            Command::Merge(merge) => merging::run(&stores, merge).await,
-            Command::Inspect(inspect) => inspecting::run(&stores, inspect).await,
-            Command::Plan(plan) => planning::run(&stores, plan).await,
+            ByHand::Merge(merge) => merging::run(&stores, merge).await,
+            ByHand::Inspect(inspect) => inspecting::run(&stores, inspect).await,
+            ByHand::Plan(plan) => planning::run(&stores, plan).await,
         }
     };
     // When the process is asked to stop, the work is dropped; uploads are aborted either way.
