@@ -153,8 +153,8 @@ impl Standing {
         if node.is_existing() {
             return Err("MERGESEARCH_TEST_KUBECONFIG names a cluster: there is nothing to start".to_owned());
         }
-        let store: String =
-            node.store_environment().into_iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let lines = node.store_environment().into_iter().map(|(name, value)| format!("{name}={value}\n"));
+        let store = lines.collect::<Vec<_>>().concat();
         fs::write(self.file(STORE), store).unwrap();
         std::os::unix::fs::symlink(node.kubeconfig(), self.file(KUBECONFIG)).unwrap();
         runtime.block_on(end.recv());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::Deref;
+use std::sync::OnceLock;
 
 use super::access::Cluster;
 use super::certificates::{Authority, Identity};
@@ -36,6 +37,12 @@ impl ApiServer {
             }
         }
         panic!("the API server did not start; what happened at each attempt: {failures:#?}");
+    }
+
+    /// One for all tests of this process that do not mind each other; it stays until the process ends.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<ApiServer> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
     }
 
     fn try_start() -> Result<Self, String> {

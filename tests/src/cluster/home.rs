@@ -115,8 +115,8 @@ fn remove_abandoned(clusters: &Path) {
             continue;
         };
         if lock.try_lock().is_ok() {
-            let ended = keep_script(&folder).arg("--abandoned").stdin(Stdio::null()).status().unwrap();
-            assert!(ended.success(), "can't remove what an earlier cluster left: {}", folder.display());
+            // What can't be removed now is tried again at the next start.
+            let _ended = keep_script(&folder).arg("--abandoned").stdin(Stdio::null()).status().unwrap();
         }
     }
 }

@@ -4,8 +4,9 @@
 //! collected, but nothing runs. It needs no rights. [`Node`] also schedules and runs pods, in Linux namespaces of its own;
 //! it needs root. Both are used through [`Cluster`].
 //!
-//! Nothing stays behind: a cluster ends when its guard is dropped and when the process that holds it is killed. A keeper
-//! (`keep.sh`) notices by a closed pipe, and what a killed keeper left is removed at the next start.
+//! Nothing stays behind: a cluster ends when its guard is dropped and when the process that holds it ends or is killed, so
+//! tests may share one in a static. A keeper (`keep.sh`) notices by a closed pipe, and what a killed keeper left is removed
+//! at the next start. Several may run at once. Only logs stay, for a day, when something failed.
 //!
 //! Variables: `KUBEBUILDER_ASSETS` is a folder whose programs are taken before those that `tests/cluster-programs`
 //! installs. `MERGESEARCH_TEST_KUBECONFIG` names the kubeconfig of an existing cluster (kind, k3d) that is used instead;

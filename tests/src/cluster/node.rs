@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::geteuid;
@@ -77,6 +78,12 @@ impl Node {
              or have MERGESEARCH_TEST_KUBECONFIG name a cluster that runs already (kind, k3d)"
         );
         Self::start_own()
+    }
+
+    /// One for all tests of this process that do not mind each other; it stays until the process ends.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Node> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
     }
 
     fn start_own() -> Self {
@@ -196,7 +203,11 @@ fn start_kubelet(plan: &Plan<'_>) -> Process {
     let identity = Identity { user: &user, group: Some("system:nodes") };
     let mut command = plan.place.command(program("kubelet"));
     command.arg("--kubeconfig").arg(plan.kubeconfig("kubelet", identity));
-    command.arg("--config").arg(node_files::kubelet(plan.folder, &plan.authority.file("authority.crt")));
+    command.arg("--config").arg(node_files::kubelet(
+        plan.folder,
+        &plan.authority.file("authority.crt"),
+        ADDRESS,
+    ));
     command.arg("--cert-dir").arg(root.join("pki")).arg("--root-dir").arg(root);
     command.args(["--hostname-override", NAME, "--node-ip", &ADDRESS.to_string()]);
     Process::start("kubelet", command, plan.logs)

@@ -1,6 +1,7 @@
 //! The configuration files of the programs that run pods.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -66,8 +67,8 @@ pub(crate) fn network(folder: &Path) {
     write(folder, "networks/pods.conflist", &network.to_string());
 }
 
-/// Writes kubelet's configuration. `authority` is the file that says whose certificates it trusts.
-pub(crate) fn kubelet(folder: &Path, authority: &Path) -> PathBuf {
+/// Writes the configuration of the kubelet at the address. `authority` is the file that says whose certificates it trusts.
+pub(crate) fn kubelet(folder: &Path, authority: &Path, address: Ipv4Addr) -> PathBuf {
     let control_group = format!("/{}", folder.file_name().unwrap().to_str().unwrap());
     let configuration = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -76,6 +77,9 @@ pub(crate) fn kubelet(folder: &Path, authority: &Path) -> PathBuf {
         "authorization": {"mode": "Webhook"},
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": control_group,
+        // Nobody answers there: a lookup fails at once, and kubelet does not warn about each pod.
+        "clusterDNS": [address],
+        "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
         // Full disks are the machine's own affair, and no image can be pulled again.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},

@@ -33,7 +33,7 @@ fn small_search() -> String {
 
 #[test]
 fn an_api_server_is_healthy_and_lets_nobody_do_what_no_role_allows() {
-    let server = ApiServer::start();
+    let server = ApiServer::shared();
     assert_eq!(server.kubectl(["get", "--raw", "/healthz"]), "ok");
     let namespace = server.namespace("denied");
     let account = format!("--as=system:serviceaccount:{}:default", namespace.name());
@@ -49,8 +49,8 @@ fn an_api_server_is_healthy_and_lets_nobody_do_what_no_role_allows() {
 
 #[test]
 fn our_definitions_are_small_enough_for_client_side_apply() {
-    let server = ApiServer::start();
-    apply_definitions(&server);
+    let server = ApiServer::shared();
+    apply_definitions(server);
     let definitions = server.get(["crd"]);
     let definitions = definitions["items"].as_array().unwrap();
     for name in ["mergesearches.mergesearch.dev", "mergesearchjournals.mergesearch.dev"] {
@@ -65,8 +65,8 @@ fn our_definitions_are_small_enough_for_client_side_apply() {
 
 #[test]
 fn a_search_is_kept_and_an_impossible_one_is_refused() {
-    let server = ApiServer::start();
-    apply_definitions(&server);
+    let server = ApiServer::shared();
+    apply_definitions(server);
     let namespace = server.namespace("search");
     let refused = namespace.try_apply(&small_search()).unwrap_err();
     assert!(refused.contains("output: in a cluster, expected s3://bucket/prefix"), "{refused}");
