@@ -142,6 +142,18 @@ impl Search {
         self.optimizer.as_ref().map_or(&[], super::Optimizer::history)
     }
 
+    /// How many of the trials that ended last have failed with no success among them, and why the last one did.
+    pub fn failures_in_a_row(&self) -> (usize, Option<&str>) {
+        let mut endings: Vec<_> = self.trials.iter().filter_map(|state| state.ending.as_ref()).collect();
+        endings.sort_by_key(|ending| std::cmp::Reverse(ending.order));
+        let failures = endings.into_iter().map_while(|ending| match &ending.outcome {
+            TrialOutcome::Failed(reason) => Some(reason.as_str()),
+            TrialOutcome::Succeeded(_) => None,
+        });
+        let failures: Vec<&str> = failures.collect();
+        (failures.len(), failures.first().copied())
+    }
+
     /// All trials of stage `search` in the order they were issued, duplicates included.
     pub fn search_trials(&self) -> impl Iterator<Item = &TrialId> {
         self.trials.iter().map(|state| &state.id).filter(|id| !matches!(id, TrialId::Final(_)))
