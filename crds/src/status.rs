@@ -124,7 +124,7 @@ pub struct FrontTrial {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BaselineScore {
-    /// The baseline: a checkpoint, `base`, `uniform`, `greedy`, `best-2`, or an entry of `spec.baselines`.
+    /// Its trial: `single-NAME`, `base`, `uniform`, `soup-2`, `greedy-03`, or `baseline-NAME` of `spec.baselines`.
     #[schemars(length(max = 253))]
     pub name: String,
     /// Its search fitness; none when it failed.

@@ -163,12 +163,14 @@ impl Cluster {
                 Ok(Reply::Journal(Box::new(kept)))
             }
             Write::CreateJob { job, .. } => self.create(resource, namespace, job).await,
-            Write::DeleteJob { name, uid, .. } => {
-                let parameters = DeleteParams::background().preconditions(of_uid(uid));
+            Write::DeleteJob { name, uid, version, .. } => {
+                let unchanged = Preconditions { uid: Some(uid.clone()), resource_version: Some(version.clone()) };
+                let parameters = DeleteParams::background().preconditions(unchanged);
                 gone(self.api::<Job>(namespace).delete(name, &parameters).await)
             }
             Write::DeletePod { name, uid } => {
-                let parameters = DeleteParams::default().grace_period(0).preconditions(of_uid(uid));
+                let same = Preconditions { uid: Some(uid.clone()), resource_version: None };
+                let parameters = DeleteParams::default().grace_period(0).preconditions(same);
                 gone(self.api::<Pod>(namespace).delete(name, &parameters).await)
             }
             Write::Event { reason, message, warning } => {
@@ -225,14 +227,10 @@ fn of_search(uid: &str) -> ListParams {
     ListParams::default().labels(&format!("{}={uid}", labels::SEARCH_UID))
 }
 
-fn of_uid(uid: &str) -> Preconditions {
-    Preconditions { uid: Some(uid.to_owned()), resource_version: None }
-}
-
-/// What is not there, or is another object of the name by now, is deleted.
+/// What is not there is deleted.
 fn gone<T>(answer: kube::Result<T>) -> kube::Result<Reply> {
     match answer {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Reply::Done),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Reply::Done),
         answer => answer.map(|_| Reply::Done),
     }
 }

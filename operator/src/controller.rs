@@ -271,7 +271,6 @@ impl Operator {
         };
         let cached = caches.pods.state_filter(|pod| of_search(pod.labels()));
         observed.add_pods(cached.iter().filter_map(|pod| PodView::of(pod)));
-        memory.refresh(&observed);
         for key in memory.unconfirmed(&observed) {
             let job = self.cluster.job(namespace, &key.name(&tended.name, uid)).await?;
             match job.as_ref().and_then(JobView::of) {

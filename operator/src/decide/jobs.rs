@@ -113,20 +113,11 @@ impl<'a> Pass<'a> {
         false
     }
 
-    /// Deletes a Job and its pods.
+    /// Deletes a Job and its pods. One that was made in this very pass has to be seen first.
     pub(super) fn stop(&mut self, key: &JobKey) {
-        if let Some(Seen::There(job)) = self.seen(key) {
-            self.writes.delete.push((key.clone(), job.name.clone(), job.uid.clone()));
-        } else if self.seen(key) == Some(Seen::Assumed) {
-            // Its uid is known, its name follows from its key.
-            let metadata = &self.resource().metadata;
-            let name = key.name(
-                metadata.name.as_deref().unwrap_or_default(),
-                metadata.uid.as_deref().unwrap_or_default(),
-            );
-            if let Some(uid) = self.memory.expected.get(key).cloned() {
-                self.writes.delete.push((key.clone(), name, uid));
-            }
+        let listed = self.writes.delete.iter().any(|(other, _)| other == key);
+        if let Some(Seen::There(job)) = self.seen(key).filter(|_| !listed) {
+            self.writes.delete.push((key.clone(), job.clone()));
         }
     }
 
@@ -134,9 +125,10 @@ impl<'a> Pass<'a> {
     pub(super) fn stop_all(&mut self) {
         let keys: Vec<JobKey> = self.memory.expected.keys().cloned().collect();
         for key in keys.iter().filter(|key| key.role != Role::Cleanup) {
-            let ended = matches!(self.seen(key), Some(Seen::There(job)) if !job.is_active());
-            let listed = self.writes.delete.iter().any(|(other, ..)| other == key);
-            if !ended && !listed {
+            let Some(Seen::There(job)) = self.seen(key) else { continue };
+            // A pod that has just ended well holds nothing any more, and its Job is about to say so.
+            let answered = self.observed.pods_of(job).iter().any(|pod| pod.has_ended() && !pod.failed);
+            if job.is_active() && !answered {
                 self.stop(key);
             }
         }

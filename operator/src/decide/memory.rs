@@ -157,7 +157,7 @@ impl Memory {
     }
 
     /// Compares the Jobs that should be there with those that are.
-    pub(crate) fn refresh(&mut self, observed: &Observed<'_>) {
+    pub(super) fn refresh(&mut self, observed: &Observed<'_>) {
         for (key, job) in &observed.jobs {
             if !job.deleting && !self.deleted.contains(&job.uid) {
                 self.expected.insert(key.clone(), job.uid.clone());
@@ -184,7 +184,8 @@ impl Memory {
 
     /// Jobs that should be there and that the observation lacks, and ended ones whose pods it lacks: to be read from
     /// the API server itself before they are taken for lost.
-    pub fn unconfirmed(&self, observed: &Observed<'_>) -> Vec<JobKey> {
+    pub fn unconfirmed(&mut self, observed: &Observed<'_>) -> Vec<JobKey> {
+        self.refresh(observed);
         let absent = self
             .expected
             .iter()

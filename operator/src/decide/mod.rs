@@ -31,7 +31,7 @@ pub use self::waiting::{Subject, troubled};
 use self::conditions::Conditions;
 use crate::identity::JobKey;
 use crate::metrics::TrialPhase;
-use crate::observe::{Observed, PodView};
+use crate::observe::{JobView, Observed, PodView};
 use crate::settings::Settings;
 
 /// A search is looked at again after this time whatever happens.
@@ -62,6 +62,8 @@ pub enum Write {
         name: String,
         /// Its uid: no other Job of this name is deleted.
         uid: String,
+        /// Its version: a Job that has ended in the meantime is not deleted before its result is taken over.
+        version: String,
     },
     /// Deletes a pod by force: its node does not answer.
     DeletePod {
@@ -145,7 +147,7 @@ struct Writes {
     finalizer: Option<bool>,
     journal: Vec<MergeSearchJournal>,
     create: Vec<(JobKey, Job)>,
-    delete: Vec<(JobKey, String, String)>,
+    delete: Vec<(JobKey, JobView)>,
     delete_pods: Vec<(String, String)>,
     events: Vec<(&'static str, String, bool)>,
 }
@@ -262,7 +264,9 @@ impl Pass<'_> {
         }
         writes.extend(journal.into_iter().map(|chunk| Write::Journal(Box::new(chunk))));
         writes.extend(create.into_iter().map(|(key, job)| Write::CreateJob { key, job: Box::new(job) }));
-        writes.extend(delete.into_iter().map(|(key, name, uid)| Write::DeleteJob { key, name, uid }));
+        writes.extend(delete.into_iter().map(|(key, JobView { name, uid, version, .. })| {
+            Write::DeleteJob { key, name, uid, version }
+        }));
         writes.extend(delete_pods.into_iter().map(|(name, uid)| Write::DeletePod { name, uid }));
         let event = |(reason, message, warning)| Write::Event { reason, message, warning };
         writes.extend(events.into_iter().map(event));
@@ -278,6 +282,10 @@ impl Pass<'_> {
     /// Puts new records into the journal.
     fn save(&mut self) {
         if let Some(chunks) = self.memory.save(self.observed.resource) {
+            if !chunks.is_empty() {
+                // Jobs whose results it has are deleted in a pass of their own.
+                self.wake_after(Duration::from_secs(1));
+            }
             self.writes.journal = chunks;
         }
     }

@@ -13,6 +13,8 @@ pub struct JobView {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// Its version: a Job that has changed since is not deleted.
+    pub version: String,
     /// What it is for.
     pub key: JobKey,
     /// When it was created.
@@ -63,6 +65,7 @@ impl JobView {
         Some(Self {
             name: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
+            version: metadata.resource_version.clone()?,
             key,
             created: metadata.creation_timestamp.as_ref()?.0,
             suspended: job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false),

@@ -1,0 +1,219 @@
+//! Crash anywhere: a disturbed search ends as the undisturbed one does, and no trial is run twice.
+
+use k8s_openapi::jiff::SignedDuration;
+use mergesearch_crds::conditions::COMPLETED;
+use mergesearch_operator::decide::Write;
+use mergesearch_operator::identity::Role;
+use mergesearch_operator::observe::{JobView, PodView};
+use mergesearch_search::{Record, Search, TrialId, TrialOutcome};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+
+use crate::api::Api;
+use crate::evaluator::{resource, undisturbed};
+use crate::node::{Mishaps, Node, happens};
+use crate::operator::{Faults, Operator};
+
+/// Schedules of each kind in one run.
+const SCHEDULES: u64 = 20;
+/// Passes after which a search is taken for stuck.
+const MOST_STEPS: usize = 20_000;
+
+/// A search with its cluster and its operator.
+struct World {
+    seed: u64,
+    random: ChaCha8Rng,
+    api: Api,
+    node: Node,
+    operator: Operator,
+    /// Whether a trial is known to have succeeded.
+    succeeded: bool,
+}
+
+impl World {
+    fn new(seed: u64, mishaps: Mishaps, faults: Faults) -> Self {
+        let api = Api::new(resource(seed));
+        let operator = Operator::new(&api, faults);
+        let mut node = Node::default();
+        node.mishaps = mishaps;
+        Self { seed, random: ChaCha8Rng::seed_from_u64(seed), api, node, operator, succeeded: false }
+    }
+
+    /// A little time passes.
+    fn step(&mut self) -> Vec<Write> {
+        let seconds = 1 + i64::from(self.random.next_u32() % 20);
+        self.api.now += SignedDuration::from_secs(seconds);
+        self.node.step(&mut self.api, &mut self.random);
+        let writes = self.operator.pass(&mut self.api, &mut self.random);
+        self.check_running();
+        writes
+    }
+
+    fn is(&self, condition: &str) -> bool {
+        let status = self.api.search.status.as_ref();
+        status.is_some_and(|status| {
+            status.conditions.iter().any(|own| own.type_ == condition && own.status == "True")
+        })
+    }
+
+    fn finish(&mut self) {
+        for _ in 0..MOST_STEPS {
+            self.step();
+            if self.is(COMPLETED) {
+                return;
+            }
+        }
+        let jobs: Vec<_> = self.api.jobs.all().filter_map(JobView::of).map(|job| (job.key, job.phase)).collect();
+        panic!("seed {}: not completed: {:#?} {jobs:#?}", self.seed, self.api.search.status);
+    }
+
+    /// No more trials at a time than asked for, and one alone until one has succeeded.
+    fn check_running(&mut self) {
+        let active = self
+            .api
+            .jobs
+            .all()
+            .filter_map(JobView::of)
+            .filter(|job| job.key.role == Role::Trial && job.ended().is_none())
+            .count();
+        let parallel = usize::try_from(self.api.search.spec.execution.parallel_trials).unwrap();
+        assert!(active <= parallel, "seed {}: {active} trials at a time", self.seed);
+        if active > 1 && !self.succeeded {
+            let succeeded = |record: &Record| {
+                matches!(record, Record::Finished(result) if matches!(result.outcome, TrialOutcome::Succeeded(_)))
+            };
+            self.succeeded = self.api.records().iter().any(succeeded);
+            assert!(
+                self.succeeded,
+                "seed {}: {active} trials before the first has succeeded",
+                self.seed
+            );
+        }
+    }
+
+    /// With caches up to date and nothing happening, a second pass has nothing to write.
+    fn check_fixed_point(&mut self) {
+        let faults = std::mem::take(&mut self.operator.faults);
+        self.operator.pass(&mut self.api, &mut self.random);
+        // What the journal has only since that pass is deleted in the next.
+        let tidied = self.operator.pass(&mut self.api, &mut self.random);
+        let deletes = tidied.iter().all(|write| matches!(write, Write::DeleteJob { .. }));
+        assert!(deletes, "seed {}: deciding again asks for {tidied:?}", self.seed);
+        let again = self.operator.pass(&mut self.api, &mut self.random);
+        assert_eq!(again, Vec::new(), "seed {}: deciding again asks for more", self.seed);
+        self.operator.faults = faults;
+    }
+
+    fn running_pods(&self) -> usize {
+        self.api.pods.all().filter_map(PodView::of).filter(|pod| !pod.has_ended()).count()
+    }
+
+    /// The same front, best, finalists and published merges as the undisturbed search, and everything once.
+    fn check_outcome(&self) {
+        let World { seed, api, .. } = self;
+        let expected: Search = undisturbed(&api.search);
+        let status = api.search.status.as_ref().unwrap();
+        let front: Vec<String> = expected.front().iter().map(ToString::to_string).collect();
+        let found: Vec<String> = status.front.iter().map(|trial| trial.trial.clone()).collect();
+        assert_eq!(found, front, "seed {seed}: front");
+        let best = status.best.as_ref().unwrap();
+        let row = expected.row(&expected.best().unwrap()).unwrap();
+        assert_eq!(best.trial, row.trial.to_string(), "seed {seed}: best");
+        assert_eq!(Some(best.fitness), row.fitness, "seed {seed}: fitness");
+        let published: Vec<&str> = status.published.iter().map(|entry| entry.trial.as_str()).collect();
+        assert_eq!(published, [expected.to_publish(1)[0].to_string()], "seed {seed}: published");
+        let ended = |record: &Record| match record {
+            Record::Finished(result) => Some(result.id.clone()),
+            _ => None,
+        };
+        let mut recorded: Vec<TrialId> = api.records().iter().filter_map(ended).collect();
+        recorded.sort();
+        let count = recorded.len();
+        recorded.dedup();
+        assert_eq!(recorded.len(), count, "seed {seed}: a result is recorded twice");
+        let progress = expected.progress();
+        assert_eq!(count, progress.succeeded + progress.failed, "seed {seed}: trials");
+        assert_eq!(self.running_pods(), 0, "seed {seed}: pods after the end");
+    }
+}
+
+#[test]
+fn an_undisturbed_search_on_the_cluster_is_the_local_one() {
+    for seed in 0..5 {
+        let mut world = World::new(seed, Mishaps::default(), Faults::default());
+        world.finish();
+        world.check_outcome();
+        world.check_fixed_point();
+        assert!(world.node.evaluated.values().all(|&times| times == 1), "{:?}", world.node.evaluated);
+    }
+}
+
+#[test]
+fn a_crash_after_any_write_costs_nothing() {
+    for seed in 0..SCHEDULES {
+        let faults = Faults { crash: 2 + (seed % 9) as u32, refusal: 20, lost_answer: 20, lag: true };
+        let mut world = World::new(seed, Mishaps { lost_message: 5, ..Mishaps::default() }, faults);
+        world.finish();
+        world.check_outcome();
+        assert!(world.operator.crashes > 0);
+        // Nothing happens to pods here, so nothing is a reason for a second evaluation.
+        for (trial, times) in &world.node.evaluated {
+            assert_eq!(*times, 1, "seed {seed}: {trial} was run {times} times");
+        }
+    }
+}
+
+#[test]
+fn evictions_faults_and_deletions_change_no_result() {
+    for seed in 0..SCHEDULES {
+        let faults = Faults { crash: 30, refusal: 30, lost_answer: 30, lag: true };
+        let mishaps = Mishaps { eviction: 15, storage: 12, deletion: 40, lost_message: 8 };
+        let mut world = World::new(seed, mishaps, faults);
+        world.finish();
+        world.check_outcome();
+    }
+}
+
+#[test]
+fn deciding_again_asks_for_nothing() {
+    for seed in 0..SCHEDULES / 4 {
+        let mishaps = Mishaps { eviction: 30, storage: 30, deletion: 60, lost_message: 10 };
+        let mut world = World::new(seed, mishaps, Faults { crash: 30, lag: true, ..Faults::default() });
+        for _ in 0..200 {
+            world.step();
+            if happens(&mut world.random, 5) {
+                world.check_fixed_point();
+            }
+        }
+    }
+}
+
+#[test]
+fn suspending_frees_every_pod_and_costs_nothing() {
+    for seed in 0..SCHEDULES / 4 {
+        let faults = Faults { crash: 20, refusal: 30, lost_answer: 30, lag: true };
+        let mut world = World::new(seed, Mishaps { eviction: 40, ..Mishaps::default() }, faults);
+        for _ in 0..3 {
+            for _ in 0..world.random.next_u32() % 60 {
+                world.step();
+            }
+            world.suspend(true);
+            for _ in 0..40 {
+                world.step();
+            }
+            if !world.is(COMPLETED) {
+                assert_eq!(world.running_pods(), 0, "seed {seed}: pods while suspended");
+            }
+            world.suspend(false);
+        }
+        world.finish();
+        world.check_outcome();
+    }
+}
+
+impl World {
+    fn suspend(&mut self, suspend: bool) {
+        self.api.search.spec.suspend = suspend;
+        *self.api.search.metadata.generation.as_mut().unwrap() += 1;
+    }
+}
