@@ -13,6 +13,7 @@ mod quickstart;
 mod s3_changes;
 mod s3_faults;
 mod s3_merge;
+mod s3_pods;
 mod s3_search;
 mod servers;
 mod world;
