@@ -8,6 +8,7 @@ mod chart_rights;
 mod cluster_api;
 mod cluster_node;
 mod images;
+mod kubectl;
 mod memory;
 mod quickstart;
 mod s3_changes;
