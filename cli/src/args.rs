@@ -12,7 +12,8 @@ use clap_complete::Shell;
 #[command(name = "mergesearch", version, propagate_version = true, arg_required_else_help = true)]
 #[command(
     after_help = "Example:\n  mergesearch run -f mergesearch.yaml     start a search, or go on with it\n  \
-    mergesearch show                        what came out\n\n\
+    mergesearch show                        what came out\n  \
+    mergesearch watch NAME                  the same for a search on Kubernetes\n\n\
     Exit codes:\n  0  done\n  1  the search failed or was interrupted; run it again to go on\n  \
     2  the input or the usage is wrong and nothing was started"
 )]
@@ -36,10 +37,24 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  mergesearch validate -f mergesearch.yaml\n  \
         mergesearch validate -f mergesearch.yaml --target cluster")]
     Validate(ValidateArgs),
-    /// Show the front and the baselines at each stage.
+    /// Show the front and the baselines of a local run at each stage.
     #[command(after_help = "Examples:\n  mergesearch show recycle-16.mergesearch\n  \
         mergesearch show -f mergesearch.yaml -o json | jq .comparison")]
     Show(ShowArgs),
+    /// Show how a search on Kubernetes stands; `show` is for local runs.
+    ///
+    /// Reads the search's object and its journal with your own rights: its conditions, the front and the baselines at each
+    /// stage, and what was published.
+    #[command(after_help = "Examples:\n  kubectl mergesearch status recycle-16 --namespace team\n  \
+        mergesearch status recycle-16 -o json | jq .report.comparison")]
+    Status(StatusArgs),
+    /// Follow a search on Kubernetes to its end, as `run` shows a local one, then print its result.
+    ///
+    /// Exits with 0 when the search completes and with 1 when it fails or is deleted. It only looks on: ending it, or losing
+    /// the connection, does nothing to the search.
+    #[command(after_help = "Examples:\n  kubectl mergesearch watch recycle-16 --namespace team\n  \
+        mergesearch watch recycle-16 --context production > result.txt")]
+    Watch(WatchArgs),
     /// Print the recipe of a trial.
     #[command(after_help = "Examples:\n  mergesearch export g0004-c012 --format mergekit > merge.yaml\n  \
         mergesearch export greedy-03 --format recipe -f mergesearch.yaml")]
@@ -141,6 +156,52 @@ pub(crate) enum Output {
     Table,
     /// For programs.
     Json,
+}
+
+/// Which search on which cluster.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClusterArgs {
+    /// The name of the search.
+    pub(crate) name: String,
+    /// Its namespace [default: that of the context].
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
+    /// The context of the kubeconfig [default: its current context].
+    #[arg(long)]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig [default: what $KUBECONFIG names, or ~/.kube/config].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// `mergesearch status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Which search.
+    #[command(flatten)]
+    pub(crate) search: ClusterArgs,
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t = StatusOutput::Table)]
+    pub(crate) output: StatusOutput,
+}
+
+/// How the status of a search is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusOutput {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+}
+
+/// `mergesearch watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Which search.
+    #[command(flatten)]
+    pub(crate) search: ClusterArgs,
 }
 
 /// `mergesearch export`.

@@ -3,6 +3,7 @@
 //! - [`MergeSearch`] and [`MergeSearchJournal`] are the resources, one module for each section of the spec. Doc comments
 //!   of fields are the descriptions in the CRD and in the reference.
 //! - [`Manifest::parse`] reads a manifest as a person wrote it and reports everything that is wrong with it at once.
+//! - [`read_journal`] turns the chunks of a search's journal back into its records, and finds damage.
 //! - [`search_config()`] turns a spec into the search engine's configuration.
 //! - [`files`] are the CRDs and the reference, generated from the types.
 //!
@@ -39,7 +40,10 @@ pub use execution::{
     Execution, Handoff, ImagePullPolicy, Merger, PoolCache, Scratch, ScratchMedium, Strategy,
 };
 pub use generated::{GenerateError, files, yaml};
-pub use journal::{JournalStart, MergeSearchJournal, MergeSearchJournalSpec, SEAL_BYTES};
+pub use journal::{
+    JournalContents, JournalDamage, JournalStart, MergeSearchJournal, MergeSearchJournalSpec, SEAL_BYTES,
+    read_journal,
+};
 pub use kube::core::Duration;
 pub use location::{Location, LocationError};
 pub use manifest::{Finding, Manifest, ManifestErrors};

@@ -3,9 +3,10 @@
 use kube::Resource as _;
 use kube::api::ObjectMeta;
 use mergesearch_crds::{
-    JournalStart, MergeSearch, MergeSearchJournal, MergeSearchJournalSpec, SEAL_BYTES, labels,
+    JournalContents, JournalDamage, JournalStart, MergeSearch, MergeSearchJournal, MergeSearchJournalSpec,
+    SEAL_BYTES, labels, read_journal,
 };
-use mergesearch_search::{Chain, Journal as Text, JournalError, Record};
+use mergesearch_search::{Chain, Record};
 use sha2::{Digest as _, Sha256};
 
 use crate::identity::{hexadecimal, label_value};
@@ -21,21 +22,6 @@ pub(crate) struct Journal {
     chain: Chain,
 }
 
-/// Why a journal can't be continued.
-#[derive(Debug, thiserror::Error, PartialEq)]
-#[non_exhaustive]
-pub(crate) enum JournalDamage {
-    /// A chunk is not there.
-    #[error("journal chunk {0} is missing; restore it from a backup, or delete the search")]
-    Missing(String),
-    /// A chunk does not follow from the one before it.
-    #[error("journal chunk {0} was altered or does not follow from the one before it; restore it from a backup, or delete the search")]
-    Broken(String),
-    /// The records can't be read.
-    #[error("{0}; restore the journal from a backup, or delete the search")]
-    Records(#[from] JournalError),
-}
-
 impl Journal {
     /// The journal of a search that begins.
     pub(crate) fn new(start: JournalStart) -> Self {
@@ -47,37 +33,13 @@ impl Journal {
     /// # Errors
     /// When a chunk is missing or altered.
     pub(crate) fn read(
-        mut chunks: Vec<MergeSearchJournal>,
+        chunks: Vec<MergeSearchJournal>,
         named: &[String],
     ) -> Result<Option<(Self, Vec<Record>)>, JournalDamage> {
-        let name = |chunk: &MergeSearchJournal| chunk.metadata.name.clone().unwrap_or_default();
-        chunks.sort_by_key(|chunk| chunk.spec.index);
-        let names: Vec<String> = chunks.iter().map(name).collect();
-        if let Some(missing) = named.iter().find(|named| !names.contains(named)) {
-            return Err(JournalDamage::Missing(missing.clone()));
-        }
-        let Some(first) = chunks.first() else { return Ok(None) };
-        let Some(start) = first.spec.start.clone() else {
-            return Err(JournalDamage::Missing(format!("0 (before {})", name(first))));
-        };
-        let mut text = String::new();
-        let mut previous_hash = String::new();
-        for (index, chunk) in (0..).zip(&chunks) {
-            if chunk.spec.index != index {
-                return Err(JournalDamage::Missing(format!("{index} (before {})", name(chunk))));
-            }
-            if chunk.spec.previous_hash != previous_hash {
-                return Err(JournalDamage::Broken(name(chunk)));
-            }
-            previous_hash = hash(&chunk.spec);
-            text.push_str(&chunk.spec.records);
-        }
-        let read = Text::read(&text)?;
-        let cut = read.length < text.len();
-        if cut {
-            return Err(JournalDamage::Broken(names.last().cloned().unwrap_or_default()));
-        }
-        Ok(Some((Self { start, names, last: chunks.pop(), chain: read.chain }, read.records)))
+        let contents = read_journal(chunks, named)?;
+        Ok(contents.map(|JournalContents { start, names, last, chain, records }| {
+            (Self { start, names, last: Some(last), chain }, records)
+        }))
     }
 
     /// What the search began with.
@@ -138,7 +100,7 @@ impl Journal {
             index,
             sealed: false,
             start: (index == 0).then(|| self.start.clone()),
-            previous_hash: last.map(|last| hash(&last.spec)).unwrap_or_default(),
+            previous_hash: last.map(|last| last.spec.hash()).unwrap_or_default(),
             records: String::new(),
         };
         let mut chunk = MergeSearchJournal::new(&name, spec);
@@ -159,10 +121,6 @@ impl Journal {
         };
         chunk
     }
-}
-
-fn hash(spec: &MergeSearchJournalSpec) -> String {
-    hexadecimal(&Sha256::new().chain_update(&spec.previous_hash).chain_update(&spec.records).finalize())
 }
 
 #[cfg(test)]

@@ -60,8 +60,9 @@ struct Part<'a> {
 }
 
 impl Verdict {
-    /// Compares the best with the best baseline; `None` before both are scored on test items.
-    pub(crate) fn of(search: &Search, state: &Path) -> Option<Self> {
+    /// Compares the best with the best baseline; `None` before both are scored on test items. `state` is the folder of the
+    /// evaluators' files, when they are here.
+    pub(crate) fn of(search: &Search, state: Option<&Path>) -> Option<Self> {
         let (best, baseline) = (search.best()?, search.best_baseline()?);
         let (ours, theirs) = (search.row(&best)?, search.row(&baseline)?);
         let config = search.config();
@@ -124,8 +125,8 @@ impl Verdict {
         format!("{value:+.digits$}{error}")
     }
 
-    /// What to be careful about.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    /// What to be careful about. `with_files` says whether the evaluators' files were looked at.
+    pub(crate) fn warnings(&self, with_files: bool) -> Vec<String> {
         let mut warnings = Vec::new();
         match self.test.stderr {
             None => warnings.push(
@@ -138,10 +139,16 @@ impl Verdict {
             ),
             Some(_) => {}
         }
-        if self.test.paired_items.is_none() {
+        if self.test.paired_items.is_none() && with_files {
             warnings.push(
                 "the difference comes from the metrics' own errors: with scores of items (samples_*.jsonl) it would be \
                  paired and sharper"
+                    .to_owned(),
+            );
+        } else if self.test.paired_items.is_none() {
+            warnings.push(
+                "the difference comes from the metrics' own errors: scores of items, which would make it paired and \
+                 sharper, are not in the journal"
                     .to_owned(),
             );
         }
@@ -150,14 +157,15 @@ impl Verdict {
 }
 
 /// Paired by items when both trials have the same ones, else from the metrics' errors; `None` without scores.
-fn compare(folder: &Path, stage: Stage, parts: &[Part<'_>], ours: &Row, theirs: &Row) -> Option<Gain> {
+fn compare(files: Option<&Path>, stage: Stage, parts: &[Part<'_>], ours: &Row, theirs: &Row) -> Option<Gain> {
     if parts.is_empty() {
         return None;
     }
-    let folder =
-        |row: &Row| trial_folder(folder, &TrialId::Final(Box::new(row.trial.clone()))).join(stage.as_str());
+    let folder = |files: &Path, row: &Row| {
+        trial_folder(files, &TrialId::Final(Box::new(row.trial.clone()))).join(stage.as_str())
+    };
     let items = |row: &Row| {
-        let results = folder(row);
+        let results = folder(files?, row);
         parts.iter().map(|part| item_scores(&results, part.metric)).collect::<Option<Vec<_>>>()
     };
     if let (Some(our_items), Some(their_items)) = (items(ours), items(theirs)) {
@@ -255,14 +263,14 @@ mod tests {
             in_points.sentence(name),
             "g0004-c012: +7.4 ± 0.5 points over the best baseline (greedy soup) on 4,500 unseen items; held-out -0.3 ± 0.4"
         );
-        assert_eq!(in_points.warnings(), [""; 0]);
+        assert_eq!(in_points.warnings(true), [""; 0]);
         let plain = verdict(false, gain(0.25, None, None), None);
         assert_eq!(
             plain.sentence(name),
             "g0004-c012: +0.2500 over the best baseline (greedy soup) on unseen items"
         );
         let unsure = verdict(true, gain(0.01, Some(0.006), Some(10)), None);
-        assert!(unsure.warnings()[0].starts_with("the error is larger than half the gain"));
+        assert!(unsure.warnings(true)[0].starts_with("the error is larger than half the gain"));
     }
 
     #[test]

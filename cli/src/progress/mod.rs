@@ -42,12 +42,22 @@ impl Display {
     /// Chooses the form: live when standard error is a terminal.
     pub(crate) fn new(objectives: Vec<String>) -> Self {
         let live = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let form = if live {
-            Form::Terminal(Terminal::new(objectives))
-        } else {
-            Form::Plain(Plain::new(objectives))
-        };
-        Self { warned: BTreeSet::new(), form }
+        if !live {
+            return Self::plain(objectives);
+        }
+        Self { warned: BTreeSet::new(), form: Form::Terminal(Terminal::new(objectives)) }
+    }
+
+    /// Plain lines, wherever they go.
+    pub(crate) const fn plain(objectives: Vec<String>) -> Self {
+        Self { warned: BTreeSet::new(), form: Form::Plain(Plain::new(objectives)) }
+    }
+
+    /// How long the search has been running when it is first shown.
+    pub(crate) fn since(&self, age: Option<Duration>) {
+        if let (Form::Terminal(terminal), Some(age)) = (&self.form, age) {
+            terminal.since(age);
+        }
     }
 
     /// Shows how the search stands now.
@@ -109,7 +119,7 @@ fn number(value: f64) -> String {
 }
 
 /// A duration in its two largest units.
-fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, seconds) => format!("{seconds}s"),

@@ -1,6 +1,6 @@
 //! The live display: a bar of trials, and below it what has been reached.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -65,6 +65,13 @@ impl Terminal {
         } else {
             format!("running: {running}")
         });
+    }
+
+    pub(super) fn since(&self, age: Duration) {
+        // A search may be older than this machine's clock reaches back.
+        if Instant::now().checked_sub(age).is_some() {
+            let _ = self.trials.clone().with_elapsed(age);
+        }
     }
 
     pub(super) fn note(&self, text: &str) {

@@ -6,6 +6,7 @@ mod table;
 use mergesearch_search::{Search, TrialId};
 
 pub(crate) use report::Report;
+pub(crate) use table::columns;
 
 use crate::args::{Output, ShowArgs, StateArgs};
 use crate::console;

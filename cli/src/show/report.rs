@@ -59,6 +59,15 @@ impl Report {
     /// # Errors
     /// When a file of the state can't be read.
     pub(crate) fn of(search: &Search, state: &Path) -> Result<Self, StateError> {
+        Ok(Self::collect(search, Some(state), published(state)?))
+    }
+
+    /// Collects the report of a search whose evaluators' files are not here.
+    pub(crate) fn without_files(search: &Search, published: Vec<Published>) -> Self {
+        Self::collect(search, None, published)
+    }
+
+    fn collect(search: &Search, state: Option<&Path>, published: Vec<Published>) -> Self {
         let rows = |ids: Vec<TrialId>| ids.iter().filter_map(|id| search.row(id)).collect::<Vec<Row>>();
         let config = search.config();
         let trials: Vec<TrialId> = search.search_trials().cloned().collect();
@@ -70,8 +79,9 @@ impl Report {
         let comparison = Verdict::of(search, state)
             .map(|verdict| Comparison { sentence: verdict.sentence(|id| called(search, id)), verdict });
         let mut warnings = search.warnings();
-        warnings.extend(comparison.iter().flat_map(|comparison| comparison.verdict.warnings()));
-        Ok(Self {
+        let more = comparison.iter().flat_map(|comparison| comparison.verdict.warnings(state.is_some()));
+        warnings.extend(more);
+        Self {
             progress: search.progress(),
             outcome: search.outcome().map(|outcome| match outcome {
                 Outcome::Completed(reason) => format!("completed: {reason}"),
@@ -90,9 +100,9 @@ impl Report {
             best: search.best(),
             comparison,
             generations: search.history().to_vec(),
-            published: published(state)?,
+            published,
             warnings,
-        })
+        }
     }
 
     /// As JSON text.

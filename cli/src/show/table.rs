@@ -175,6 +175,13 @@ fn value(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.3}") } else { format!("{value:.1}") }
 }
 
+/// Rows in aligned columns, without a header.
+pub(crate) fn columns<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).add_rows(rows);
+    if table.is_empty() { String::new() } else { finish(&table) }
+}
+
 fn plain(header: Vec<String>) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);

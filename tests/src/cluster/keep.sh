@@ -46,31 +46,38 @@ tidy() {
     return 1
 }
 
-if [ "$first" = --abandoned ]; then
-    tidy
-    exit
-fi
-
-if [ -n "$first" ]; then
-    for root in "${roots[@]}"; do
-        mkdir "$root/$name"
-    done
-    setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child --propagation private \
-        "$here/inside.sh" "$folder" "$first" </dev/null >&2 &
-    sandbox=$!
-fi
-
-cat >/dev/null
-
-if [ -n "$first" ]; then
-    # With the first process of a process namespace the kernel ends all others, and waits for them. It may be gone already
-    # and its number somebody else's, or not be known yet: then it goes with its parent.
-    process=$(cat "$folder/first-process" 2>/dev/null)
-    if [ -n "$process" ] && grep --quiet "^PPid:[[:space:]]*$sandbox\$" "/proc/$process/status"; then
-        kill -KILL "$process"
-    else
-        kill -KILL "$sandbox"
+keep() {
+    local root sandbox process
+    if [ "$first" = --abandoned ]; then
+        tidy
+        return
     fi
-    wait
-fi
-tidy
+
+    if [ -n "$first" ]; then
+        for root in "${roots[@]}"; do
+            mkdir "$root/$name"
+        done
+        setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child --propagation private \
+            "$here/inside.sh" "$folder" "$first" </dev/null >&2 &
+        sandbox=$!
+    fi
+
+    cat >/dev/null
+
+    if [ -n "$first" ]; then
+        # With the first process of a process namespace the kernel ends all others, and waits for them. It may be gone already
+        # and its number somebody else's, or not be known yet: then it goes with its parent.
+        process=$(cat "$folder/first-process" 2>/dev/null)
+        if [ -n "$process" ] && grep --quiet "^PPid:[[:space:]]*$sandbox\$" "/proc/$process/status"; then
+            kill -KILL "$process"
+        else
+            kill -KILL "$sandbox"
+        fi
+        wait
+    fi
+    tidy
+}
+
+# Read to its end before anything runs: the file may be edited while a cluster stands.
+keep
+exit

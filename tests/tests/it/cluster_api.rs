@@ -1,6 +1,7 @@
 //! The test cluster's smaller size, and the resources of this project on a real API server.
 
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mergesearch_tests::cluster::{ApiServer, Cluster};
@@ -9,7 +10,11 @@ use mergesearch_tests::workspace;
 /// A real API server keeps what client-side apply sent in an annotation of at most 256 KiB; there is room to grow.
 const LARGEST_MANIFEST: usize = 200 * 1024;
 
-fn apply_definitions(cluster: &Cluster) {
+/// Has the API server know our resources.
+pub(crate) fn apply_definitions(cluster: &Cluster) {
+    // Of two that create the same object at once, one fails.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     cluster.kubectl([
         "apply",
         "--filename",

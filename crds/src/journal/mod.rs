@@ -1,9 +1,12 @@
 //! The journal of a search in a cluster: chunks of its history, chained by hash.
 
+mod read;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::read::{JournalContents, JournalDamage, read_journal};
 use crate::cel;
 
 /// Size in bytes of [`MergeSearchJournalSpec::records`] at which a chunk is sealed and the next one begins.
