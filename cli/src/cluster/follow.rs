@@ -2,8 +2,9 @@
 
 use mergesearch_crds::MergeSearch;
 
-use super::account::{Account, Replayed, Unreadable, ending, hindrances};
+use super::account::{Account, Replayed, Unreadable};
 use super::chunks::Chunks;
+use super::conditions::{ending, hindrances};
 use super::connection::{Connection, is_lasting, said};
 use crate::failure::Failure;
 use crate::progress::{Display, Moment};

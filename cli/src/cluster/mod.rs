@@ -1,10 +1,12 @@
 //! Searches on Kubernetes: `mergesearch status` and `mergesearch watch`, which only read, with the user's own rights.
 //!
 //! Everything shown comes from the `MergeSearch` object and the chunks of its journal. `connection` reads them, `chunks`
-//! keeps what can't change any more, `account` replays and puts into words, `follow` looks on until the search has ended.
+//! keeps what can't change any more, `account` replays and puts into words, `conditions` says what a search waits for and
+//! whether it has ended, `follow` looks on until it has.
 
 mod account;
 mod chunks;
+mod conditions;
 mod connection;
 #[cfg(test)]
 mod fixture;

@@ -47,24 +47,24 @@ pub fn read_journal(
     mut chunks: Vec<MergeSearchJournal>,
     named: &[String],
 ) -> Result<Option<JournalContents>, JournalDamage> {
-    let name = |chunk: &MergeSearchJournal| chunk.metadata.name.clone().unwrap_or_default();
+    let name_of = |chunk: &MergeSearchJournal| chunk.metadata.name.clone().unwrap_or_default();
     chunks.sort_by_key(|chunk| chunk.spec.index);
-    let names: Vec<String> = chunks.iter().map(name).collect();
-    if let Some(missing) = named.iter().find(|named| !names.contains(named)) {
+    let present: Vec<String> = chunks.iter().map(name_of).collect();
+    if let Some(missing) = named.iter().find(|named| !present.contains(named)) {
         return Err(JournalDamage::Missing(missing.clone()));
     }
     let Some(first) = chunks.first() else { return Ok(None) };
     let Some(start) = first.spec.start.clone() else {
-        return Err(JournalDamage::Missing(format!("0 (before {})", name(first))));
+        return Err(JournalDamage::Missing(format!("0 (before {})", name_of(first))));
     };
     let mut text = String::new();
     let mut previous_hash = String::new();
     for (index, chunk) in (0..).zip(&chunks) {
         if chunk.spec.index != index {
-            return Err(JournalDamage::Missing(format!("{index} (before {})", name(chunk))));
+            return Err(JournalDamage::Missing(format!("{index} (before {})", name_of(chunk))));
         }
         if chunk.spec.previous_hash != previous_hash {
-            return Err(JournalDamage::Broken(name(chunk)));
+            return Err(JournalDamage::Broken(name_of(chunk)));
         }
         previous_hash = chunk.spec.hash();
         text.push_str(&chunk.spec.records);
@@ -73,9 +73,9 @@ pub fn read_journal(
     let Some(last) = chunks.pop() else { return Ok(None) };
     // The API server keeps whole writes: nothing is ever cut off on the way.
     if length < text.len() {
-        return Err(JournalDamage::Broken(name(&last)));
+        return Err(JournalDamage::Broken(name_of(&last)));
     }
-    Ok(Some(JournalContents { start, names, last, chain, records }))
+    Ok(Some(JournalContents { start, names: present, last, chain, records }))
 }
 
 impl MergeSearchJournalSpec {

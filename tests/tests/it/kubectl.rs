@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::cluster_api::apply_definitions;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A search in a namespace of its own, the journal it will have, and kubectl with the plugin on its path.
 struct World {
@@ -318,11 +318,11 @@ fn kubectl_goes_on_watching_when_the_api_server_was_away() {
     let kubeconfig = world.folder.path().join("kubeconfig");
     let cluster = json!({ "name": "proxy", "cluster": { "server": format!("http://127.0.0.1:{port}") } });
     let context = json!({ "cluster": "proxy", "user": "", "namespace": world.namespace.name() });
-    let content = json!({
+    let written = json!({
         "apiVersion": "v1", "kind": "Config", "clusters": [cluster], "users": [],
         "contexts": [{ "name": "there", "context": context }],
     });
-    fs::write(&kubeconfig, content.to_string()).unwrap();
+    fs::write(&kubeconfig, written.to_string()).unwrap();
     let words = ["watch", "small", "--context", "there", "--kubeconfig", kubeconfig.to_str().unwrap()];
     let child = world.start(&words);
     world.wait_until_said("the search has not begun");
