@@ -74,9 +74,9 @@ fn an_evaluator_without_usable_results_is_told_apart(#[case] results: &str, #[ca
     pods.evaluate(&request.stages);
     let file = pods.folder.path("results/test/results.json");
     if results.is_empty() {
-        fs::remove_file(file).unwrap()
+        fs::remove_file(file).unwrap();
     } else {
-        fs::write(file, results).unwrap()
+        fs::write(file, results).unwrap();
     }
     let (class, message) = pods.fault("report", &report(&request), 65);
     assert_eq!(class, FaultClass::Results);
