@@ -22,13 +22,14 @@ pub(crate) fn apply_definitions(cluster: &Cluster) {
         "--filename",
         workspace().join("crds/mergesearchjournals.mergesearch.dev.yaml").to_str().unwrap(),
     ]);
-    cluster.kubectl([
-        "wait",
-        "--for=condition=Established",
-        "--timeout=60s",
-        "crd",
-        "mergesearches.mergesearch.dev",
-    ]);
+    for name in ["mergesearches.mergesearch.dev", "mergesearchjournals.mergesearch.dev"] {
+        // Not `kubectl wait`, which fails on an object that has no conditions yet.
+        let established = "--output=jsonpath={.status.conditions[?(@.type==\"Established\")].status}";
+        cluster.wait_for("default", &format!("{name} is established"), Duration::from_mins(1), || {
+            let status = cluster.try_kubectl(["get", "crd", name, established]).ok()?;
+            (status == "True").then_some(())
+        });
+    }
 }
 
 /// The smallest search; its files are on one machine, which a cluster has to refuse.
