@@ -10,10 +10,10 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 PROGRAMS := --package mergesearch --package mergesearch-merger --package mergesearch-quickstart --bins
-SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
+SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers cluster-programs cluster cluster-down images bench fmt generate peers pool deny clean
+	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo images bench fmt generate peers pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,11 @@ cluster: s3-servers cluster-programs ## Start a Kubernetes cluster with one node
 
 cluster-down: ## Take that cluster away.
 	$(CARGO) run --locked --quiet --package mergesearch-tests --example cluster -- down
+
+cluster-demo: s3-servers cluster-programs ## Search the quickstart on a Kubernetes cluster, as root on Linux, about ten minutes; KEEP=1 leaves it up.
+	$(CARGO) build --locked --package mergesearch-tests --example cluster
+	images/build
+	tests/cluster-demo
 
 images: ## Build the container images as archives in target/images, with no container engine; on Debian or Ubuntu.
 	images/build

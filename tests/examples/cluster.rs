@@ -14,13 +14,14 @@ use mergesearch_tests::cluster::{Images, Node, cache, program};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: cluster up | down | import ARCHIVE... | kubeconfig | s3
+const USAGE: &str = "usage: cluster up | down | import ARCHIVE... | kubeconfig | s3 | s3-here
 
 up          start a cluster that stays until `down`, and say how it is reached
 down        take it away with everything in it
 import      bring images from OCI archives onto its node
 kubeconfig  print the path of its kubeconfig
-s3          print the variables with which pods reach its S3 server";
+s3          print the variables with which pods reach its S3 server
+s3-here     print those with which this machine does";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         ["import", _, ..] => place.import(&words[1..]),
         ["kubeconfig"] => place.running(KUBECONFIG).map(|file| format!("{}\n", file.display())),
         ["s3"] => place.running(STORE).map(|file| fs::read_to_string(file).unwrap()),
+        ["s3-here"] => place.running(STORE_HERE).map(|file| fs::read_to_string(file).unwrap()),
         // What `up` leaves running.
         ["keep"] => place.keep(),
         _ => Err(USAGE.to_owned()),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
 /// Links to the cluster's own kubeconfig; made last, so that it says that the cluster is ready.
 const KUBECONFIG: &str = "kubeconfig";
 const STORE: &str = "s3.env";
+const STORE_HERE: &str = "s3-here.env";
 const LOG: &str = "log";
 /// The number of the process that keeps the cluster, which holds a lock on this file.
 const KEEPER: &str = "keeper";
@@ -153,9 +156,12 @@ impl Standing {
         if node.is_existing() {
             return Err("MERGESEARCH_TEST_KUBECONFIG names a cluster: there is nothing to start".to_owned());
         }
-        let lines = node.store_environment().into_iter().map(|(name, value)| format!("{name}={value}\n"));
-        let store = lines.collect::<Vec<_>>().concat();
-        fs::write(self.file(STORE), store).unwrap();
+        for (file, variables) in [(STORE, node.store_environment()), (STORE_HERE, node.store().environment())]
+        {
+            let lines: Vec<String> =
+                variables.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+            fs::write(self.file(file), lines.concat()).unwrap();
+        }
         std::os::unix::fs::symlink(node.kubeconfig(), self.file(KUBECONFIG)).unwrap();
         runtime.block_on(end.recv());
         drop(node);
