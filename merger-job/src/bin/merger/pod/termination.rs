@@ -84,7 +84,9 @@ fn shortened(message: &Message, limit: usize) -> io::Result<String> {
         )));
     };
     let kept = sentence.trim_end_matches(ELLIPSIS);
-    let kept = &kept[..kept.floor_char_boundary(kept.len().saturating_sub(excess + ELLIPSIS.len_utf8()))];
+    // Characters that JSON escapes take more there than here: no more than half is cut at once.
+    let cut = (excess + ELLIPSIS.len_utf8()).min(kept.len().div_ceil(2));
+    let kept = &kept[..kept.floor_char_boundary(kept.len() - cut)];
     shortened(&Message::Fault { class: *class, message: format!("{kept}{ELLIPSIS}") }, limit)
 }
 
