@@ -62,7 +62,8 @@ type Answer<T> = Result<T, ClusterError>;
 
 impl Cluster {
     pub(crate) fn new(client: Client, identity: &str) -> Self {
-        let reporter = Reporter { controller: labels::OPERATOR.to_owned(), instance: Some(identity.to_owned()) };
+        let reporter =
+            Reporter { controller: labels::OPERATOR.to_owned(), instance: Some(identity.to_owned()) };
         Self { recorder: Recorder::new(client.clone(), reporter), client }
     }
 
@@ -154,7 +155,8 @@ impl Cluster {
             }
             Write::Journal(chunk) => {
                 let api = self.api::<MergeSearchJournal>(namespace);
-                let parameters = PostParams { field_manager: Some(labels::OPERATOR.to_owned()), ..PostParams::default() };
+                let parameters =
+                    PostParams { field_manager: Some(labels::OPERATOR.to_owned()), ..PostParams::default() };
                 let chunk_name = chunk.metadata.name.as_deref().unwrap_or_default();
                 let kept = match chunk.metadata.resource_version {
                     None => api.create(&parameters, chunk).await?,
@@ -164,7 +166,8 @@ impl Cluster {
             }
             Write::CreateJob { job, .. } => self.create(resource, namespace, job).await,
             Write::DeleteJob { name, uid, version, .. } => {
-                let unchanged = Preconditions { uid: Some(uid.clone()), resource_version: Some(version.clone()) };
+                let unchanged =
+                    Preconditions { uid: Some(uid.clone()), resource_version: Some(version.clone()) };
                 let parameters = DeleteParams::background().preconditions(unchanged);
                 gone(self.api::<Job>(namespace).delete(name, &parameters).await)
             }
@@ -195,7 +198,8 @@ impl Cluster {
 
     async fn create(&self, resource: &MergeSearch, namespace: &str, job: &Job) -> kube::Result<Reply> {
         let api = self.api::<Job>(namespace);
-        let parameters = PostParams { field_manager: Some(labels::OPERATOR.to_owned()), ..PostParams::default() };
+        let parameters =
+            PostParams { field_manager: Some(labels::OPERATOR.to_owned()), ..PostParams::default() };
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let there = match api.create(&parameters, job).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => api.get(name).await?,

@@ -59,7 +59,13 @@ struct Caches {
 
 impl Operator {
     /// An operator that has looked at nothing yet.
-    pub fn new(client: Client, identity: &str, settings: Settings, metrics: Metrics, heartbeat: Heartbeat) -> Arc<Self> {
+    pub fn new(
+        client: Client,
+        identity: &str,
+        settings: Settings,
+        metrics: Metrics,
+        heartbeat: Heartbeat,
+    ) -> Arc<Self> {
         Arc::new(Self {
             cluster: Cluster::new(client, identity),
             settings,
@@ -140,17 +146,25 @@ impl Operator {
                 operator.pass(search, &caches).await
             }
         };
-        let run = Controller::for_stream(triggers.inspect_err(|error| warn!(%error, "watching searches")), searches)
-            .owns_stream(job_changes.inspect_err(|error| warn!(%error, "watching Jobs")))
-            .watches_stream(pod_changes.inspect_err(|error| warn!(%error, "watching pods")), of_pod)
-            .graceful_shutdown_on(shutdown)
-            .run(reconcile, Self::on_error, operator)
-            .for_each(|_| std::future::ready(()));
+        let run = Controller::for_stream(
+            triggers.inspect_err(|error| warn!(%error, "watching searches")),
+            searches,
+        )
+        .owns_stream(job_changes.inspect_err(|error| warn!(%error, "watching Jobs")))
+        .watches_stream(pod_changes.inspect_err(|error| warn!(%error, "watching pods")), of_pod)
+        .graceful_shutdown_on(shutdown)
+        .run(reconcile, Self::on_error, operator)
+        .for_each(|_| std::future::ready(()));
         tokio::join!(run, prune, ready);
     }
 
     /// Forgets searches that are gone: what is remembered of them, and their metrics.
-    async fn prune(self: Arc<Self>, caches: Caches, namespace: Option<String>, shutdown: impl Future<Output = ()>) {
+    async fn prune(
+        self: Arc<Self>,
+        caches: Caches,
+        namespace: Option<String>,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             tokio::select! {
@@ -251,7 +265,8 @@ impl Operator {
         caches: &Caches,
     ) -> Result<Observed<'a>, ClusterError> {
         let namespace = tended.namespace.as_str();
-        let of_search = |labels: &BTreeMap<String, String>| labels.get(labels::SEARCH_UID).is_some_and(|own| own == uid);
+        let of_search =
+            |labels: &BTreeMap<String, String>| labels.get(labels::SEARCH_UID).is_some_and(|own| own == uid);
         let jobs: Vec<JobView> = if memory.needs_journal() {
             // In this order: a fresh journal beside older Jobs runs nothing twice.
             let jobs = self.cluster.jobs(namespace, uid).await?;
@@ -299,9 +314,9 @@ impl Operator {
         warn!(namespace = search.namespace(), name = search.name_any(), %error, "a pass failed");
         operator.metrics.reconcile_failed(error.reason());
         let searches = operator.searches.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = searches.get(&uid).map_or(1, |tended| {
-            *tended.failures.lock().unwrap_or_else(PoisonError::into_inner)
-        });
+        let failures = searches
+            .get(&uid)
+            .map_or(1, |tended| *tended.failures.lock().unwrap_or_else(PoisonError::into_inner));
         let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
         Action::requeue(FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY))
     }
@@ -331,7 +346,9 @@ fn gauges(memory: &Memory, waiting: Option<&'static str>) -> Option<SearchGauges
 fn log(write: &Write) {
     match write {
         Write::Finalizer { present } => info!(present, "finalizer"),
-        Write::Journal(chunk) => info!(chunk = chunk.metadata.name, bytes = chunk.spec.records.len(), "journal"),
+        Write::Journal(chunk) => {
+            info!(chunk = chunk.metadata.name, bytes = chunk.spec.records.len(), "journal")
+        }
         Write::CreateJob { key, job } => info!(%key, job = job.metadata.name, "create Job"),
         Write::DeleteJob { key, name, .. } => info!(%key, job = name, "delete Job"),
         Write::DeletePod { name, .. } => warn!(pod = name, "delete pod by force"),
@@ -343,7 +360,10 @@ fn log(write: &Write) {
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
-    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + Debug,
 {
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),

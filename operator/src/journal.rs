@@ -185,7 +185,10 @@ mod tests {
         for index in 0..chunks.len() {
             let mut missing = chunks.clone();
             missing.remove(index);
-            assert!(matches!(Journal::read(missing, journal.names()), Err(JournalDamage::Missing(_))), "{index}");
+            assert!(
+                matches!(Journal::read(missing, journal.names()), Err(JournalDamage::Missing(_))),
+                "{index}"
+            );
             let mut altered = chunks.clone();
             let text = altered[index].spec.records.replacen("xxx", "xxy", 1);
             altered[index].spec.records = text;

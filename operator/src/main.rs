@@ -48,7 +48,8 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     let heartbeat = Heartbeat::new(SILENCE);
     let readiness = Readiness::waiting_for([(LEASE, "not read yet")]);
     let listener = listen(settings.listen).await?;
-    let server = Server { heartbeat: heartbeat.clone(), readiness: readiness.clone(), metrics: metrics.clone() };
+    let server =
+        Server { heartbeat: heartbeat.clone(), readiness: readiness.clone(), metrics: metrics.clone() };
     let server = tokio::spawn(server.serve(listener, pending()));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -4,17 +4,26 @@ use mergesearch_crds::conditions::reason;
 use mergesearch_crds::{MergeSearch, Place, Strategy, check, search_config};
 use mergesearch_search::{Search, SearchConfig};
 
-use super::memory::History;
 use super::Pass;
+use super::memory::History;
 use crate::pods::evaluator_hash;
+
+/// The configuration and warnings of an accepted spec, or the reason and the sentence.
+pub(super) type Checked = Result<(SearchConfig, String), (&'static str, String)>;
 
 impl Pass<'_> {
     /// Sets `Accepted`. Gives the engine's configuration as the spec has it now, when the spec is accepted.
     pub(super) fn accept(&mut self) -> Option<SearchConfig> {
-        let accepted = self.checked();
-        match accepted {
+        // The rules depend on nothing else, and passes are many.
+        let version = (self.resource().metadata.generation, self.memory.search().is_some());
+        let known = self.memory.checked.take().filter(|(known, _)| *known == version);
+        let checked =
+            known.map_or_else(|| checked(self.observed.resource, &self.memory.history), |(_, known)| known);
+        self.memory.checked = Some((version, checked.clone()));
+        match checked {
             Ok((config, warnings)) => {
                 self.conditions.accepted(&warnings);
+                self.change_budget(&config);
                 Some(config)
             }
             Err((reason, message)) => {
@@ -26,32 +35,6 @@ impl Pass<'_> {
         }
     }
 
-    fn checked(&mut self) -> Result<(SearchConfig, String), (&'static str, String)> {
-        let resource = self.observed.resource;
-        let invalid = |error: &dyn std::fmt::Display| (reason::INVALID, error.to_string());
-        let warnings = check(resource, Place::Cluster).map_err(|errors| invalid(&errors))?;
-        supported(resource)?;
-        if let History::Changed(message) = &self.memory.history {
-            return Err((reason::IMMUTABLE_CHANGED, message.clone()));
-        }
-        let start = self.memory.journal().map(crate::journal::Journal::start);
-        if let Some(start) = start
-            && let Some(evaluator) = resource.spec.evaluation.evaluator()
-            && evaluator_hash(evaluator) != start.evaluator_hash
-        {
-            let message = "spec.evaluation.template: the evaluator's image, command, args or env differ from those that the \
-                           search began with, so its scores would not compare; restore them, or make a new search";
-            return Err((reason::IMMUTABLE_CHANGED, message.to_owned()));
-        }
-        // Before the pool's headers are read, blocks are taken to fit.
-        let layers = start.map_or(u32::MAX, |start| u32::try_from(start.layers).unwrap_or(0));
-        let config = search_config(resource, layers).map_err(|error| invalid(&error))?;
-        Search::new(config.clone()).map_err(|error| invalid(&error))?;
-        self.change_budget(&config);
-        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        Ok((config, warnings.join("\n")))
-    }
-
     fn change_budget(&mut self, config: &SearchConfig) {
         if let Some(search) = self.memory.search_mut()
             && search.config().budget != config.budget
@@ -61,17 +44,49 @@ impl Pass<'_> {
     }
 }
 
+fn checked(resource: &MergeSearch, history: &History) -> Checked {
+    let invalid = |error: &dyn std::fmt::Display| (reason::INVALID, error.to_string());
+    let warnings = check(resource, Place::Cluster).map_err(|errors| invalid(&errors))?;
+    supported(resource)?;
+    let start = match history {
+        History::Changed(message) => return Err((reason::IMMUTABLE_CHANGED, message.clone())),
+        History::Known(known) => Some(known.journal.start()),
+        _ => None,
+    };
+    if let Some(start) = start
+        && let Some(evaluator) = resource.spec.evaluation.evaluator()
+        && evaluator_hash(evaluator) != start.evaluator_hash
+    {
+        let message = "spec.evaluation.template: the evaluator's image, command, args or env differ from those that the \
+                       search began with, so its scores would not compare; restore them, or make a new search";
+        return Err((reason::IMMUTABLE_CHANGED, message.to_owned()));
+    }
+    // Before the pool's headers are read, blocks are taken to fit.
+    let layers = start.map_or(u32::MAX, |start| u32::try_from(start.layers).unwrap_or(0));
+    let config = search_config(resource, layers).map_err(|error| invalid(&error))?;
+    Search::new(config.clone()).map_err(|error| invalid(&error))?;
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    Ok((config, warnings.join("\n")))
+}
+
 /// Refuses what the types have and this version does not do.
 fn supported(resource: &MergeSearch) -> Result<(), (&'static str, String)> {
     let execution = &resource.spec.execution;
     let asked = [
-        (execution.strategy == Strategy::MergeThenEvaluate, "spec.execution.strategy: MergeThenEvaluate", "use PerTrial"),
+        (
+            execution.strategy == Strategy::MergeThenEvaluate,
+            "spec.execution.strategy: MergeThenEvaluate",
+            "use PerTrial",
+        ),
         (execution.handoff.is_some(), "spec.execution.handoff", "remove it"),
         (execution.pool_cache.is_some(), "spec.execution.poolCache", "remove it"),
     ];
     match asked.into_iter().find(|(asked, ..)| *asked) {
         Some((_, what, instead)) => {
-            let message = format!("{what} is not supported by version {} of the operator; {instead}", env!("CARGO_PKG_VERSION"));
+            let message = format!(
+                "{what} is not supported by version {} of the operator; {instead}",
+                env!("CARGO_PKG_VERSION")
+            );
             Err((reason::NOT_SUPPORTED, message))
         }
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! The conditions of a search. A condition's transition time changes only with its status.
 
-use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::MergeSearchStatus;
 use mergesearch_crds::conditions::{
     ACCEPTED, COMPLETED, FAILED, POOL_VERIFIED, PROGRESSING, SUSPENDED, reason,

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use mergesearch_crds::conditions::reason;
+use mergesearch_crds::labels;
 use mergesearch_search::SearchConfig;
 
-use super::verdict::Fault;
+use super::verdict::{Fault, Verdict, verdict};
+use super::waiting::trouble_of;
 use super::{Pass, Write};
 use crate::identity::{JobKey, Role, Work, label_value};
-use crate::observe::JobView;
+use crate::observe::{ContainerView, JobView, PodView};
 use crate::pods::Blueprint;
 
 /// Attempts that follow each other quickly; later ones wait for things to change.
@@ -93,7 +95,7 @@ impl<'a> Pass<'a> {
         let attempt = job.key.attempt % super::trials::COLLECTS;
         let quick = attempt + 1 < QUICK_ATTEMPTS;
         let changed = Some(job.search_generation) != self.resource().metadata.generation;
-        let what = format!("{}: {}", job.key, fault.message);
+        let what = self.told(job, fault);
         if fault.until_changed {
             if !changed {
                 self.trouble(fault.reason, what);
@@ -111,6 +113,36 @@ impl<'a> Pass<'a> {
         }
         self.wake_at(due);
         false
+    }
+
+    /// Notes why an active Job does not run, or why the attempt before it failed while it has not come further.
+    pub(super) fn look_into(&mut self, job: &JobView) {
+        self.wake_after(Duration::from_secs(15));
+        if let Some(trouble) = trouble_of(job, self.observed) {
+            return self.trouble(trouble.reason, trouble.message);
+        }
+        let merged = |pod: &PodView| {
+            let merge = pod.container(labels::MERGE_CONTAINER).and_then(ContainerView::termination);
+            merge.is_some_and(|(code, ..)| code == 0)
+        };
+        let Some(before) = job.key.attempt.checked_sub(1) else { return };
+        let before = JobKey { attempt: before, ..job.key.clone() };
+        let Some(before) = self.observed.jobs.get(&before) else { return };
+        if let Verdict::Fault(fault) = verdict(before, self.observed.pods_of(before), false)
+            && fault.reason != reason::ATTEMPTS_EXHAUSTED
+            && !self.observed.pods_of(job).iter().any(merged)
+        {
+            let what = self.told(before, &fault);
+            self.trouble(fault.reason, what);
+        }
+    }
+
+    /// A fault with the work it befell; a pool is named by the fault itself.
+    fn told(&self, job: &JobView, fault: &Fault) -> String {
+        match &job.key.trial {
+            Some(trial) => format!("{} of {trial}: {}", job.key.role, fault.message),
+            None => fault.message.clone(),
+        }
     }
 
     /// Deletes a Job and its pods. One that was made in this very pass has to be seen first.

@@ -8,6 +8,7 @@ use mergesearch_crds::{MergeSearch, MergeSearchJournal, MergeSearchStatus, searc
 use mergesearch_search::{ReplayError, Search, TrialId};
 
 use super::Write;
+use super::acceptance::Checked;
 use crate::identity::JobKey;
 use crate::journal::Journal;
 use crate::observe::Observed;
@@ -29,6 +30,8 @@ pub struct Memory {
     pub(super) disrupted: BTreeMap<TrialId, BTreeSet<String>>,
     /// Trials that wait until the search's spec changes from this `metadata.generation`.
     pub(super) held: BTreeMap<TrialId, i64>,
+    /// What was found of the spec of a `metadata.generation`, before the search began or since.
+    pub(super) checked: Option<((Option<i64>, bool), Checked)>,
     /// Jobs that the API server refused to make.
     pub(super) refused: BTreeMap<JobKey, Refusal>,
 }

@@ -19,8 +19,8 @@ mod waiting;
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::conditions::reason;
 use mergesearch_crds::{MergeSearch, MergeSearchJournal, MergeSearchStatus};
 use mergesearch_search::{Outcome, SearchConfig};
@@ -264,8 +264,11 @@ impl Pass<'_> {
         }
         writes.extend(journal.into_iter().map(|chunk| Write::Journal(Box::new(chunk))));
         writes.extend(create.into_iter().map(|(key, job)| Write::CreateJob { key, job: Box::new(job) }));
-        writes.extend(delete.into_iter().map(|(key, JobView { name, uid, version, .. })| {
-            Write::DeleteJob { key, name, uid, version }
+        writes.extend(delete.into_iter().map(|(key, JobView { name, uid, version, .. })| Write::DeleteJob {
+            key,
+            name,
+            uid,
+            version,
         }));
         writes.extend(delete_pods.into_iter().map(|(name, uid)| Write::DeletePod { name, uid }));
         let event = |(reason, message, warning)| Write::Event { reason, message, warning };

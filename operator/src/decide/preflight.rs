@@ -10,7 +10,6 @@ use super::Pass;
 use super::jobs::Seen;
 use super::memory::History;
 use super::verdict::{Fault, Verdict, verdict};
-use super::waiting::trouble_of;
 use crate::identity::{JobKey, Role, Work};
 use crate::journal::Journal;
 use crate::observe::JobView;
@@ -66,13 +65,10 @@ impl Pass<'_> {
         let ended = job.ended().unwrap_or(job.created);
         let (reason, message, delay) = match verdict(job, self.observed.pods_of(job), confirmed) {
             Verdict::Open => {
-                if let Some(trouble) = trouble_of(job, self.observed) {
-                    self.trouble(trouble.reason, trouble.message);
-                }
+                self.look_into(job);
                 if job.key.attempt == 0 {
                     self.conditions.pool_not_verified(reason::VERIFYING, "the pool's headers are being read");
                 }
-                self.wake_after(std::time::Duration::from_secs(15));
                 return;
             }
             Verdict::Answer(Message::Pool(facts)) => return self.begin(&facts),

@@ -8,7 +8,6 @@ use mergesearch_search::{Outcome, SearchConfig, TrialId};
 use super::Pass;
 use super::jobs::Seen;
 use super::verdict::{Fault, Verdict, verdict};
-use super::waiting::trouble_of;
 use crate::identity::{JobKey, Role, Work};
 use crate::observe::JobView;
 use crate::pods::published_uri;
@@ -66,16 +65,18 @@ impl Pass<'_> {
         self.start(config, &Work::Publish { trial: id.clone(), recipe, scores }, attempt);
     }
 
-    fn judge_publishing(&mut self, config: &SearchConfig, id: &TrialId, entry: &PublishedTrial, job: &JobView) {
+    fn judge_publishing(
+        &mut self,
+        config: &SearchConfig,
+        id: &TrialId,
+        entry: &PublishedTrial,
+        job: &JobView,
+    ) {
         let confirmed = self.observed.confirmed.contains(&job.key);
         let next = job.key.attempt + 1;
         let fault = match verdict(job, self.observed.pods_of(job), confirmed) {
             Verdict::Open => {
-                if let Some(trouble) = trouble_of(job, self.observed) {
-                    self.trouble(trouble.reason, trouble.message);
-                }
-                self.wake_after(std::time::Duration::from_secs(15));
-                return;
+                return self.look_into(job);
             }
             Verdict::Answer(Message::Published { uri }) if uri.trim_end_matches('/') == entry.uri => {
                 self.status.published.retain(|other| other.trial != entry.trial);
@@ -86,7 +87,9 @@ impl Pass<'_> {
             }
             // Published elsewhere: publish.uri has changed since. Lost: publishing again writes the same.
             Verdict::Answer(_) | Verdict::Lost => return self.start_publishing(config, id, next),
-            Verdict::Failed(message) => Fault { reason: reason::PUBLISH_FAILED, message, until_changed: false },
+            Verdict::Failed(message) => {
+                Fault { reason: reason::PUBLISH_FAILED, message, until_changed: false }
+            }
             Verdict::Fault(fault) => Fault { reason: reason::PUBLISH_FAILED, ..fault },
         };
         if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) {

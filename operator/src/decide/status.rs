@@ -94,8 +94,7 @@ fn fill(status: &mut MergeSearchStatus, search: &Search, progress: &Progress) {
 
 fn best(search: &Search, row: &Row) -> Option<BestTrial> {
     let several = row.recipe.groups.len() > 1;
-    let names: Vec<&str> =
-        row.recipe.checkpoints.iter().map(|checkpoint| checkpoint.name.as_str()).collect();
+    let names: Vec<&str> = row.recipe.checkpoints.iter().map(|checkpoint| checkpoint.name.as_str()).collect();
     let groups = row.recipe.groups.iter().enumerate();
     let mut weights: Vec<CheckpointWeight> = groups
         .flat_map(|(index, group)| {

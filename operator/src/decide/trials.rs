@@ -1,7 +1,6 @@
 //! Trials: taking over their results, and starting those that the search asks for.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use k8s_openapi::jiff::SignedDuration;
 use mergesearch_crds::conditions::reason;
@@ -12,7 +11,6 @@ use mergesearch_search::{SearchConfig, StageScores, Trial, TrialId, TrialOutcome
 use super::Pass;
 use super::jobs::Seen;
 use super::verdict::{Verdict, verdict};
-use super::waiting::trouble_of;
 use crate::identity::{JobKey, Role, Work};
 use crate::metrics::TrialPhase;
 use crate::observe::{ContainerState, JobView, PodView};
@@ -52,7 +50,9 @@ impl Pass<'_> {
         let known: BTreeSet<TrialId> = self.known_trials();
         let mut waiting = BTreeSet::new();
         for id in known {
-            let Some(trial) = self.memory.search().and_then(|search| search.open_trial(&id)) else { continue };
+            let Some(trial) = self.memory.search().and_then(|search| search.open_trial(&id)) else {
+                continue;
+            };
             self.watch(&id);
             match self.need(&trial, &config) {
                 Need::Result(outcome) => self.record(&trial, outcome),
@@ -99,7 +99,9 @@ impl Pass<'_> {
                 Need::Attempt(attempt) if !(alone && attempt > 0) => {
                     self.start(config, &Work::Trial(trial.clone()), attempt);
                     started = true;
-                    self.status.start_time.get_or_insert_with(|| super::IntoTime::into_time(self.observed.now));
+                    self.status
+                        .start_time
+                        .get_or_insert_with(|| super::IntoTime::into_time(self.observed.now));
                 }
                 Need::Collect(attempt) => self.start(config, &Work::Collect(trial.clone()), attempt),
                 _ => {}
@@ -145,19 +147,17 @@ impl Pass<'_> {
             None => return Need::Attempt(attempt),
         };
         let confirmed = self.observed.confirmed.contains(&key);
-        let retry = |role| if role == Role::Collect { Need::Collect(next_collect) } else { Need::Attempt(attempt + 1) };
+        let retry = |role| {
+            if role == Role::Collect { Need::Collect(next_collect) } else { Need::Attempt(attempt + 1) }
+        };
         match verdict(job, self.observed.pods_of(job), confirmed) {
             Verdict::Open => {
-                if let Some(trouble) = trouble_of(job, self.observed) {
-                    self.trouble(trouble.reason, trouble.message);
-                }
-                self.wake_after(Duration::from_secs(15));
+                self.look_into(job);
                 Need::Time
             }
             Verdict::Answer(Message::Absent) => Need::Attempt(attempt + 1),
-            Verdict::Answer(answer) => scores(answer, trial, config).map_or(Need::Collect(next_collect), |outcome| {
-                Need::Result(outcome)
-            }),
+            Verdict::Answer(answer) => scores(answer, trial, config)
+                .map_or(Need::Collect(next_collect), |outcome| Need::Result(outcome)),
             Verdict::Lost => Need::Collect(next_collect),
             Verdict::Failed(message) if role == Role::Trial => Need::Result(TrialOutcome::Failed(message)),
             Verdict::Failed(message) => {
@@ -166,19 +166,29 @@ impl Pass<'_> {
                     message,
                     until_changed: false,
                 };
-                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) { retry(role) } else { Need::Change }
+                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) {
+                    retry(role)
+                } else {
+                    Need::Change
+                }
             }
             Verdict::Fault(fault) => {
-                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) { retry(role) } else { Need::Change }
+                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) {
+                    retry(role)
+                } else {
+                    Need::Change
+                }
             }
         }
     }
 
     /// Gives a result to the search.
     fn record(&mut self, trial: &Trial, outcome: TrialOutcome) {
-        let jobs = self.observed.jobs.values().filter(|job| {
-            job.key.role == Role::Trial && job.key.trial.as_ref() == Some(&trial.id)
-        });
+        let jobs = self
+            .observed
+            .jobs
+            .values()
+            .filter(|job| job.key.role == Role::Trial && job.key.trial.as_ref() == Some(&trial.id));
         let pods = jobs.flat_map(|job| self.observed.pods_of(job));
         let (mut held, mut phases) = (0.0, Vec::new());
         for pod in pods {
@@ -210,7 +220,8 @@ impl Pass<'_> {
     fn sweep(&mut self) {
         let Some(search) = self.memory.search() else { return };
         let mut ended: Vec<&JobView> = Vec::new();
-        let mut open: std::collections::BTreeMap<(Role, TrialId), Vec<JobKey>> = std::collections::BTreeMap::new();
+        let mut open: std::collections::BTreeMap<(Role, TrialId), Vec<JobKey>> =
+            std::collections::BTreeMap::new();
         for job in self.observed.jobs.values() {
             let Some(trial) = &job.key.trial else { continue };
             match job.key.role {
@@ -226,7 +237,8 @@ impl Pass<'_> {
         };
         let mut kept: Vec<&JobView> = ended.iter().copied().filter(|job| failed(job)).collect();
         kept.sort_by_key(|job| (job.ended(), job.name.clone()));
-        let kept: BTreeSet<JobKey> = kept.iter().rev().take(KEPT_FAILURES).map(|job| job.key.clone()).collect();
+        let kept: BTreeSet<JobKey> =
+            kept.iter().rev().take(KEPT_FAILURES).map(|job| job.key.clone()).collect();
         let superfluous: Vec<JobKey> =
             ended.iter().map(|job| job.key.clone()).filter(|key| !kept.contains(key)).collect();
         for key in superfluous {

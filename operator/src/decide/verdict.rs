@@ -45,7 +45,9 @@ impl Fault {
             FaultClass::Storage => (reason::STORAGE_UNAVAILABLE, false),
             FaultClass::Scratch => (reason::SCRATCH_TOO_SMALL, true),
             FaultClass::PoolChanged => (reason::POOL_CHANGED, false),
-            FaultClass::Input | FaultClass::Results | FaultClass::Other => (reason::ATTEMPTS_EXHAUSTED, false),
+            FaultClass::Input | FaultClass::Results | FaultClass::Other => {
+                (reason::ATTEMPTS_EXHAUSTED, false)
+            }
         };
         Self { reason, message, until_changed }
     }
@@ -56,8 +58,10 @@ pub(super) fn verdict(job: &JobView, pods: &[PodView], confirmed: bool) -> Verdi
     match &job.phase {
         JobPhase::Active => Verdict::Open,
         JobPhase::Complete { .. } => {
-            let answers = pods.iter().rev().filter_map(|pod| pod.container(labels::REPORT_CONTAINER)?.termination());
-            let answer = answers.filter(|(code, ..)| *code == exit_code::DONE).find_map(|(.., text)| message(text));
+            let answers =
+                pods.iter().rev().filter_map(|pod| pod.container(labels::REPORT_CONTAINER)?.termination());
+            let answer =
+                answers.filter(|(code, ..)| *code == exit_code::DONE).find_map(|(.., text)| message(text));
             match answer {
                 Some(Message::InReport { .. }) => Verdict::Lost,
                 Some(Message::Fault { class, message }) => Verdict::Fault(Fault::of(class, message)),
@@ -91,7 +95,9 @@ fn failure(pod: &PodView) -> Verdict {
     }
     if pod.reason == "DeadlineExceeded" {
         return if merged && pod.container(labels::MERGE_CONTAINER).is_some() {
-            Verdict::Failed("the evaluator ran past spec.evaluation.activeDeadlineSeconds and was killed".into())
+            Verdict::Failed(
+                "the evaluator ran past spec.evaluation.activeDeadlineSeconds and was killed".into(),
+            )
         } else {
             Verdict::Fault(Fault::other("its deadline passed before it had merged or read anything"))
         };

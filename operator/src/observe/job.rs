@@ -1,7 +1,7 @@
 //! Jobs as decisions see them.
 
-use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::labels;
 
 use crate::identity::JobKey;

@@ -7,8 +7,8 @@ mod pod;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::MergeSearch;
 
 pub use self::job::{JobPhase, JobView};

@@ -1,7 +1,7 @@
 //! Pods as decisions see them.
 
-use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState as State, ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::labels;
 
 use crate::identity::Role;
@@ -109,7 +109,9 @@ impl PodView {
                 .filter(|scheduling| {
                     scheduling.status == "False" && scheduling.reason.as_deref() == Some("Unschedulable")
                 })
-                .map(|scheduling| (at(&scheduling).unwrap_or(created), scheduling.message.unwrap_or_default())),
+                .map(|scheduling| {
+                    (at(&scheduling).unwrap_or(created), scheduling.message.unwrap_or_default())
+                }),
             failed: status.phase.as_deref() == Some("Failed"),
             reason: status.reason.clone().unwrap_or_default(),
             message: status.message.clone().unwrap_or_default(),

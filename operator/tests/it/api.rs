@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::{MergeSearch, MergeSearchJournal};
-use mergesearch_operator::decide::{Reply, Write};
+use mergesearch_operator::decide::{Refusal, Reply, Write};
 use mergesearch_operator::identity::{JobKey, Role};
-use mergesearch_operator::observe::JobView;
+use mergesearch_operator::observe::{EventView, JobView};
 use mergesearch_search::{Journal, Record};
 
 /// Objects of one kind by name, and all earlier versions of the whole kind.
@@ -62,7 +62,12 @@ pub(crate) struct Api {
     pub(crate) jobs: Kind<Job>,
     pub(crate) pods: Kind<Pod>,
     pub(crate) journal: BTreeMap<String, MergeSearchJournal>,
+    /// Events that the operator published.
     pub(crate) events: Vec<(&'static str, String)>,
+    /// Events about Jobs and pods, by their uid.
+    pub(crate) about: BTreeMap<String, Vec<EventView>>,
+    /// What the API server says to every new Job, when it wants none.
+    pub(crate) refuses_jobs: Option<String>,
     next: u64,
 }
 
@@ -70,7 +75,17 @@ impl Api {
     pub(crate) fn new(search: MergeSearch) -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let (jobs, pods) = (Kind::new(), Kind::new());
-        Self { now, search, jobs, pods, journal: BTreeMap::new(), events: Vec::new(), next: 1 }
+        Self {
+            now,
+            search,
+            jobs,
+            pods,
+            journal: BTreeMap::new(),
+            events: Vec::new(),
+            about: BTreeMap::new(),
+            refuses_jobs: None,
+            next: 1,
+        }
     }
 
     /// A number that was never given before, as uid or version.
@@ -94,7 +109,15 @@ impl Api {
     /// Does a write as an API server does.
     pub(crate) fn apply(&mut self, write: &Write) -> Reply {
         match write {
-            Write::Finalizer { .. } | Write::DeletePod { .. } => Reply::Done,
+            Write::Finalizer { present } => {
+                let finalizers = present.then(|| mergesearch_crds::labels::FINALIZER.to_owned());
+                self.search.metadata.finalizers = Some(finalizers.into_iter().collect());
+                Reply::Done
+            }
+            Write::DeletePod { name, .. } => {
+                self.pods.remove(name);
+                Reply::Done
+            }
             Write::Event { reason, message, .. } => {
                 self.events.push((reason, message.clone()));
                 Reply::Done
@@ -106,6 +129,9 @@ impl Api {
             Write::Journal(chunk) => self.write_journal(chunk),
             Write::CreateJob { job, .. } => {
                 let name = job.metadata.name.clone().unwrap();
+                if let Some(message) = self.refuses_jobs.clone() {
+                    return Reply::Refused(Refusal { message, at: self.now });
+                }
                 if let Some(there) = self.jobs.get(&name) {
                     return Reply::Job(there.metadata.uid.clone().unwrap());
                 }
@@ -134,8 +160,11 @@ impl Api {
     pub(crate) fn delete_job(&mut self, name: &str) {
         let uid = self.jobs.get(name).and_then(|job| job.metadata.uid.clone());
         self.jobs.remove(name);
-        let of_job = |pod: &&Pod| pod.metadata.owner_references.iter().flatten().any(|own| Some(&own.uid) == uid.as_ref());
-        let pods: Vec<String> = self.pods.all().filter(of_job).filter_map(|pod| pod.metadata.name.clone()).collect();
+        let of_job = |pod: &&Pod| {
+            pod.metadata.owner_references.iter().flatten().any(|own| Some(&own.uid) == uid.as_ref())
+        };
+        let pods: Vec<String> =
+            self.pods.all().filter(of_job).filter_map(|pod| pod.metadata.name.clone()).collect();
         for pod in pods {
             self.pods.remove(&pod);
         }
@@ -146,7 +175,10 @@ impl Api {
         let complete = self.jobs.get(name).and_then(JobView::of).is_some_and(|job| job.ended().is_some());
         let trial = key.trial.as_ref().filter(|_| matches!(key.role, Role::Trial | Role::Collect));
         let Some(trial) = trial.filter(|_| complete) else { return };
-        let recorded = self.records().iter().any(|record| matches!(record, Record::Finished(result) if result.id == *trial));
+        let recorded = self
+            .records()
+            .iter()
+            .any(|record| matches!(record, Record::Finished(result) if result.id == *trial));
         let newer = self.jobs.all().filter_map(JobView::of).any(|job| {
             job.key.role == key.role && job.key.trial == key.trial && job.key.attempt > key.attempt
         });

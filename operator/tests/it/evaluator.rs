@@ -1,5 +1,8 @@
 //! Scores that are a function of the recipe alone, and the undisturbed search that every disturbed one must equal.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use mergesearch_crds::{Manifest, MergeSearch, Place, search_config};
 use mergesearch_operator::identity::label_value;
 use mergesearch_recipe::Recipe;
@@ -45,7 +48,11 @@ pub(crate) fn resource(seed: u64) -> MergeSearch {
 }
 
 /// What the evaluator makes of a trial; the same whenever it is asked.
-pub(crate) fn outcome(trial: &TrialId, recipe: &Recipe, stages: &[StageRequest]) -> Result<Vec<StageScores>, String> {
+pub(crate) fn outcome(
+    trial: &TrialId,
+    recipe: &Recipe,
+    stages: &[StageRequest],
+) -> Result<Vec<StageScores>, String> {
     // Some candidates are such that the evaluator always fails on them.
     let digits: u32 = label_value(&trial.to_string()).bytes().map(u32::from).sum();
     if matches!(trial, TrialId::Candidate { .. }) && digits.is_multiple_of(11) {
@@ -78,8 +85,15 @@ pub(crate) fn message(request: &TrialRequest, scores: &[StageScores]) -> Message
     }
 }
 
-/// The search as it goes with nothing in its way.
-pub(crate) fn undisturbed(resource: &MergeSearch) -> Search {
+/// The search as it goes with nothing in its way; computed once for each seed.
+pub(crate) fn undisturbed(resource: &MergeSearch) -> Arc<Search> {
+    static KNOWN: Mutex<BTreeMap<i64, Arc<Search>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap();
+    let seed = resource.spec.search.seed;
+    Arc::clone(known.entry(seed).or_insert_with(|| Arc::new(run(resource))))
+}
+
+fn run(resource: &MergeSearch) -> Search {
     let mut search = Search::new(search_config(resource, 4).unwrap()).unwrap();
     while search.outcome().is_none() {
         let trials = search.trials(1);

@@ -5,3 +5,4 @@ mod evaluator;
 mod node;
 mod operator;
 mod simulation;
+mod stuck;

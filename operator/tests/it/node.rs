@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
-    PodStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus, Pod,
+    PodCondition, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use mergesearch_crds::labels;
@@ -197,7 +197,11 @@ impl Node {
             Request::Preflight(request) => Message::Pool(PoolFacts {
                 layers: 4,
                 candidate_bytes: 1 << 20,
-                fingerprints: request.checkpoints.iter().map(|checkpoint| checkpoint.name.to_string()).collect(),
+                fingerprints: request
+                    .checkpoints
+                    .iter()
+                    .map(|checkpoint| checkpoint.name.to_string())
+                    .collect(),
                 warnings: Vec::new(),
             }),
             Request::Collect(request) => self.reports.get(&request.trial).cloned().unwrap_or(Message::Absent),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Parser as _;
 use mergesearch_crds::MergeSearch;
-use mergesearch_operator::decide::{Decision, Memory, Reply, Write, decide};
+use mergesearch_operator::decide::{Decision, Memory, Reply, Write, decide, troubled};
 use mergesearch_operator::observe::{JobView, Observed, PodView};
 use mergesearch_operator::settings::Settings;
 use rand_chacha::ChaCha8Rng;
@@ -128,6 +128,10 @@ impl Operator {
                 }
             }
             observed.confirmed.insert(key);
+        }
+        for subject in troubled(&observed) {
+            let events = api.about.get(&subject.uid).cloned().unwrap_or_default();
+            observed.events.insert(subject.uid, events);
         }
         observed
     }

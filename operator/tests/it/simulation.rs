@@ -1,11 +1,14 @@
 //! Crash anywhere: a disturbed search ends as the undisturbed one does, and no trial is run twice.
 
+use std::env;
+use std::ops::Range;
+
 use k8s_openapi::jiff::SignedDuration;
 use mergesearch_crds::conditions::COMPLETED;
 use mergesearch_operator::decide::Write;
 use mergesearch_operator::identity::Role;
 use mergesearch_operator::observe::{JobView, PodView};
-use mergesearch_search::{Record, Search, TrialId, TrialOutcome};
+use mergesearch_search::{Record, TrialId, TrialOutcome};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
@@ -14,24 +17,33 @@ use crate::evaluator::{resource, undisturbed};
 use crate::node::{Mishaps, Node, happens};
 use crate::operator::{Faults, Operator};
 
-/// Schedules of each kind in one run.
-const SCHEDULES: u64 = 20;
+/// Schedules of each kind in one run. More, or others, by environment: `MERGESEARCH_SCHEDULES` and `MERGESEARCH_SEED`.
+const SCHEDULES: u64 = 400;
 /// Passes after which a search is taken for stuck.
 const MOST_STEPS: usize = 20_000;
 
+/// The seeds of a run, a share of all; a failure names its own.
+fn seeds(share: u64) -> Range<u64> {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let first = number("MERGESEARCH_SEED").unwrap_or(0);
+    let seeds = first..first + number("MERGESEARCH_SCHEDULES").unwrap_or(SCHEDULES) / share;
+    println!("seeds {seeds:?}");
+    seeds
+}
+
 /// A search with its cluster and its operator.
-struct World {
+pub(crate) struct World {
     seed: u64,
-    random: ChaCha8Rng,
-    api: Api,
-    node: Node,
-    operator: Operator,
+    pub(crate) random: ChaCha8Rng,
+    pub(crate) api: Api,
+    pub(crate) node: Node,
+    pub(crate) operator: Operator,
     /// Whether a trial is known to have succeeded.
     succeeded: bool,
 }
 
 impl World {
-    fn new(seed: u64, mishaps: Mishaps, faults: Faults) -> Self {
+    pub(crate) fn new(seed: u64, mishaps: Mishaps, faults: Faults) -> Self {
         let api = Api::new(resource(seed));
         let operator = Operator::new(&api, faults);
         let mut node = Node::default();
@@ -40,7 +52,7 @@ impl World {
     }
 
     /// A little time passes.
-    fn step(&mut self) -> Vec<Write> {
+    pub(crate) fn step(&mut self) -> Vec<Write> {
         let seconds = 1 + i64::from(self.random.next_u32() % 20);
         self.api.now += SignedDuration::from_secs(seconds);
         self.node.step(&mut self.api, &mut self.random);
@@ -49,21 +61,22 @@ impl World {
         writes
     }
 
-    fn is(&self, condition: &str) -> bool {
+    pub(crate) fn is(&self, condition: &str) -> bool {
         let status = self.api.search.status.as_ref();
         status.is_some_and(|status| {
             status.conditions.iter().any(|own| own.type_ == condition && own.status == "True")
         })
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         for _ in 0..MOST_STEPS {
             self.step();
             if self.is(COMPLETED) {
                 return;
             }
         }
-        let jobs: Vec<_> = self.api.jobs.all().filter_map(JobView::of).map(|job| (job.key, job.phase)).collect();
+        let jobs: Vec<_> =
+            self.api.jobs.all().filter_map(JobView::of).map(|job| (job.key, job.phase)).collect();
         panic!("seed {}: not completed: {:#?} {jobs:#?}", self.seed, self.api.search.status);
     }
 
@@ -79,15 +92,9 @@ impl World {
         let parallel = usize::try_from(self.api.search.spec.execution.parallel_trials).unwrap();
         assert!(active <= parallel, "seed {}: {active} trials at a time", self.seed);
         if active > 1 && !self.succeeded {
-            let succeeded = |record: &Record| {
-                matches!(record, Record::Finished(result) if matches!(result.outcome, TrialOutcome::Succeeded(_)))
-            };
+            let succeeded = |record: &Record| matches!(record, Record::Finished(result) if matches!(result.outcome, TrialOutcome::Succeeded(_)));
             self.succeeded = self.api.records().iter().any(succeeded);
-            assert!(
-                self.succeeded,
-                "seed {}: {active} trials before the first has succeeded",
-                self.seed
-            );
+            assert!(self.succeeded, "seed {}: {active} trials before the first has succeeded", self.seed);
         }
     }
 
@@ -104,14 +111,14 @@ impl World {
         self.operator.faults = faults;
     }
 
-    fn running_pods(&self) -> usize {
+    pub(crate) fn running_pods(&self) -> usize {
         self.api.pods.all().filter_map(PodView::of).filter(|pod| !pod.has_ended()).count()
     }
 
     /// The same front, best, finalists and published merges as the undisturbed search, and everything once.
-    fn check_outcome(&self) {
+    pub(crate) fn check_outcome(&self) {
         let World { seed, api, .. } = self;
-        let expected: Search = undisturbed(&api.search);
+        let expected = undisturbed(&api.search);
         let status = api.search.status.as_ref().unwrap();
         let front: Vec<String> = expected.front().iter().map(ToString::to_string).collect();
         let found: Vec<String> = status.front.iter().map(|trial| trial.trial.clone()).collect();
@@ -150,7 +157,7 @@ fn an_undisturbed_search_on_the_cluster_is_the_local_one() {
 
 #[test]
 fn a_crash_after_any_write_costs_nothing() {
-    for seed in 0..SCHEDULES {
+    for seed in seeds(1) {
         let faults = Faults { crash: 2 + (seed % 9) as u32, refusal: 20, lost_answer: 20, lag: true };
         let mut world = World::new(seed, Mishaps { lost_message: 5, ..Mishaps::default() }, faults);
         world.finish();
@@ -165,7 +172,7 @@ fn a_crash_after_any_write_costs_nothing() {
 
 #[test]
 fn evictions_faults_and_deletions_change_no_result() {
-    for seed in 0..SCHEDULES {
+    for seed in seeds(1) {
         let faults = Faults { crash: 30, refusal: 30, lost_answer: 30, lag: true };
         let mishaps = Mishaps { eviction: 15, storage: 12, deletion: 40, lost_message: 8 };
         let mut world = World::new(seed, mishaps, faults);
@@ -176,7 +183,7 @@ fn evictions_faults_and_deletions_change_no_result() {
 
 #[test]
 fn deciding_again_asks_for_nothing() {
-    for seed in 0..SCHEDULES / 4 {
+    for seed in seeds(4) {
         let mishaps = Mishaps { eviction: 30, storage: 30, deletion: 60, lost_message: 10 };
         let mut world = World::new(seed, mishaps, Faults { crash: 30, lag: true, ..Faults::default() });
         for _ in 0..200 {
@@ -190,7 +197,7 @@ fn deciding_again_asks_for_nothing() {
 
 #[test]
 fn suspending_frees_every_pod_and_costs_nothing() {
-    for seed in 0..SCHEDULES / 4 {
+    for seed in seeds(4) {
         let faults = Faults { crash: 20, refusal: 30, lost_answer: 30, lag: true };
         let mut world = World::new(seed, Mishaps { eviction: 40, ..Mishaps::default() }, faults);
         for _ in 0..3 {
