@@ -17,7 +17,7 @@ use crate::lease::API_TIMEOUT;
 use crate::observe::EventView;
 
 /// How long a list may take: a long journal has tens of megabytes.
-const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest note of an Event, in bytes.
 const LONGEST_NOTE: usize = 1024;
 

@@ -26,7 +26,7 @@ use crate::settings::Settings;
 
 /// A search that failed a pass is looked at again after this time; twice as long each time it fails again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 /// How often what is remembered is compared with the searches that exist.
 const PRUNE_EVERY: Duration = Duration::from_secs(15);
 /// For `/readyz`.
@@ -273,8 +273,8 @@ impl Operator {
             memory.read(search, self.cluster.journal(namespace, uid).await?);
             jobs.iter().filter_map(JobView::of).collect()
         } else {
-            let cached = caches.jobs.state_filter(|job| of_search(job.labels()));
-            cached.iter().filter_map(|job| JobView::of(job)).collect()
+            let found = caches.jobs.state_filter(|job| of_search(job.labels()));
+            found.iter().filter_map(|job| JobView::of(job)).collect()
         };
         let mut observed = Observed {
             resource: search,
@@ -284,8 +284,8 @@ impl Operator {
             confirmed: BTreeSet::new(),
             now: Timestamp::now(),
         };
-        let cached = caches.pods.state_filter(|pod| of_search(pod.labels()));
-        observed.add_pods(cached.iter().filter_map(|pod| PodView::of(pod)));
+        let found = caches.pods.state_filter(|pod| of_search(pod.labels()));
+        observed.add_pods(found.iter().filter_map(|pod| PodView::of(pod)));
         for key in memory.unconfirmed(&observed) {
             let job = self.cluster.job(namespace, &key.name(&tended.name, uid)).await?;
             match job.as_ref().and_then(JobView::of) {
@@ -347,7 +347,7 @@ fn log(write: &Write) {
     match write {
         Write::Finalizer { present } => info!(present, "finalizer"),
         Write::Journal(chunk) => {
-            info!(chunk = chunk.metadata.name, bytes = chunk.spec.records.len(), "journal")
+            info!(chunk = chunk.metadata.name, bytes = chunk.spec.records.len(), "journal");
         }
         Write::CreateJob { key, job } => info!(%key, job = job.metadata.name, "create Job"),
         Write::DeleteJob { key, name, .. } => info!(%key, job = name, "delete Job"),

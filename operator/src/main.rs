@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
 /// Without a sign of life for so long, `/healthz` fails and the pod is started anew.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 /// For `/readyz`.
 const LEASE: &str = "lease";
 
@@ -96,7 +96,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     tokio::select! {
         () = passes => {}
         // Another replica may lead from here on: not one write more.
-        loss = lost => return Err(loss.into()),
+        why = lost => return Err(why.into()),
         ended = server => return Err(ended.map_or_else(Failure::from, |ended| match ended {
             Ok(()) => "the server of /healthz, /readyz and /metrics ended".into(),
             Err(problem) => problem.into(),

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use mergesearch_crds::ImagePullPolicy;
 
 /// Runs MergeSearch objects in a Kubernetes cluster.
+#[expect(clippy::doc_markdown, reason = "the sentence of --help")]
 #[derive(Debug, Clone, Parser)]
 #[command(name = "mergesearch-operator", version)]
 pub struct Settings {

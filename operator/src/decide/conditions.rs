@@ -65,8 +65,8 @@ impl Conditions {
     }
 
     /// Sets `Progressing`; tells whether its reason is a new one.
-    pub(super) fn progressing(&mut self, reason: &'static str, message: String, progresses: bool) -> bool {
-        self.set(PROGRESSING, progresses, reason, &message)
+    pub(super) fn progressing(&mut self, reason: &'static str, message: &str, progresses: bool) -> bool {
+        self.set(PROGRESSING, progresses, reason, message)
     }
 
     /// The search has not ended.
@@ -92,17 +92,17 @@ impl Conditions {
         self.set(PROGRESSING, false, reason::ENDED, "the search has completed");
     }
 
-    pub(super) fn failed(&mut self, cause: FailReason, message: String) {
+    pub(super) fn failed(&mut self, cause: FailReason, message: &str) {
         let reason = match cause {
             FailReason::MaxFailedTrials => reason::MAX_FAILED_TRIALS,
             FailReason::Baselines => reason::BASELINES_FAILED,
         };
-        self.ended_badly(reason, &message);
+        self.ended_badly(reason, message);
     }
 
     /// The journal is damaged.
-    pub(super) fn damaged(&mut self, message: String) {
-        self.ended_badly(reason::JOURNAL_DAMAGED, &message);
+    pub(super) fn damaged(&mut self, message: &str) {
+        self.ended_badly(reason::JOURNAL_DAMAGED, message);
     }
 
     fn ended_badly(&mut self, reason: &'static str, message: &str) {

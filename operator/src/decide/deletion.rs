@@ -84,7 +84,7 @@ impl Pass<'_> {
     }
 
     fn clean_up_again(&mut self, ended: Option<k8s_openapi::jiff::Timestamp>, attempt: u32, message: &str) {
-        let due = ended.unwrap_or(self.now()) + SignedDuration::from_secs(60);
+        let due = ended.unwrap_or_else(|| self.now()) + SignedDuration::from_secs(60);
         if self.patience_is_over() {
             self.leave(message);
         } else if due <= self.now() {

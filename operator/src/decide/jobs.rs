@@ -95,7 +95,7 @@ impl<'a> Pass<'a> {
         let attempt = job.key.attempt % super::trials::COLLECTS;
         let quick = attempt + 1 < QUICK_ATTEMPTS;
         let changed = Some(job.search_generation) != self.resource().metadata.generation;
-        let what = self.told(job, fault);
+        let what = told(job, fault);
         if fault.until_changed {
             if !changed {
                 self.trouble(fault.reason, what);
@@ -132,16 +132,8 @@ impl<'a> Pass<'a> {
             && fault.reason != reason::ATTEMPTS_EXHAUSTED
             && !self.observed.pods_of(job).iter().any(merged)
         {
-            let what = self.told(before, &fault);
+            let what = told(before, &fault);
             self.trouble(fault.reason, what);
-        }
-    }
-
-    /// A fault with the work it befell; a pool is named by the fault itself.
-    fn told(&self, job: &JobView, fault: &Fault) -> String {
-        match &job.key.trial {
-            Some(trial) => format!("{} of {trial}: {}", job.key.role, fault.message),
-            None => fault.message.clone(),
         }
     }
 
@@ -175,6 +167,14 @@ impl<'a> Pass<'a> {
                 self.stop(key);
             }
         }
+    }
+}
+
+/// A fault with the work it befell; a pool is named by the fault itself.
+fn told(job: &JobView, fault: &Fault) -> String {
+    match &job.key.trial {
+        Some(trial) => format!("{} of {trial}: {}", job.key.role, fault.message),
+        None => fault.message.clone(),
     }
 }
 

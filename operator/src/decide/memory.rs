@@ -246,9 +246,7 @@ impl Memory {
                 return false;
             }
             (Write::Status(status), Reply::Done) => self.status = Some((**status).clone()),
-            (_, Reply::Done) => {}
-            (Write::Event { .. } | Write::DeletePod { .. }, _) => {}
-            (_, Reply::Refused(_)) => {}
+            (_, Reply::Done | Reply::Refused(_)) | (Write::Event { .. } | Write::DeletePod { .. }, _) => {}
             _ => return false,
         }
         true

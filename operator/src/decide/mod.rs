@@ -35,7 +35,7 @@ use crate::observe::{JobView, Observed, PodView};
 use crate::settings::Settings;
 
 /// A search is looked at again after this time whatever happens.
-const IDLE: Duration = Duration::from_secs(300);
+const IDLE: Duration = Duration::from_mins(5);
 
 /// One change to the cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,7 +179,7 @@ impl Pass<'_> {
         let accepted = config.is_some();
         if let History::Damaged(message) = &self.memory.history {
             let message = message.clone();
-            self.conditions.damaged(message);
+            self.conditions.damaged(&message);
             return;
         }
         self.may_start = accepted && !suspended;
@@ -201,7 +201,7 @@ impl Pass<'_> {
         let published = self.publishing_is_over();
         match outcome {
             Some(Outcome::Failed(cause, message)) => {
-                self.conditions.failed(cause, message);
+                self.conditions.failed(cause, &message);
                 self.status.completion_time.get_or_insert_with(|| now.into_time());
                 return;
             }
@@ -223,7 +223,7 @@ impl Pass<'_> {
             self.phase()
         };
         let waits = self.trouble.is_some() && accepted && !suspended;
-        if self.conditions.progressing(reason, message.clone(), accepted && !suspended && !waits) && waits {
+        if self.conditions.progressing(reason, &message, accepted && !suspended && !waits) && waits {
             self.writes.events.push((reason, message, true));
         }
     }

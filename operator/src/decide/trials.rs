@@ -156,8 +156,9 @@ impl Pass<'_> {
                 Need::Time
             }
             Verdict::Answer(Message::Absent) => Need::Attempt(attempt + 1),
-            Verdict::Answer(answer) => scores(answer, trial, config)
-                .map_or(Need::Collect(next_collect), |outcome| Need::Result(outcome)),
+            Verdict::Answer(answer) => {
+                scores(answer, trial, config).map_or(Need::Collect(next_collect), Need::Result)
+            }
             Verdict::Lost => Need::Collect(next_collect),
             Verdict::Failed(message) if role == Role::Trial => Need::Result(TrialOutcome::Failed(message)),
             Verdict::Failed(message) => {

@@ -1,5 +1,7 @@
 //! Whole searches against an in-memory API server, with everything going wrong that can.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod api;
 mod evaluator;
 mod node;

@@ -159,19 +159,16 @@ impl Node {
             }
             Request::Trial(request) => {
                 states.push((labels::MERGE_CONTAINER, ended(0, None)));
-                match outcome(&request.trial, &request.recipe, &request.stages) {
-                    Ok(scores) => {
-                        *self.evaluated.entry(request.trial.clone()).or_default() += 1;
-                        let answer = message(&request, &scores);
-                        self.reports.insert(request.trial.clone(), answer.clone());
-                        states.push((mergesearch_crds::EVALUATOR, ended(0, None)));
-                        states.push((labels::REPORT_CONTAINER, ended(0, Some(&answer))));
-                        true
-                    }
-                    Err(_) => {
-                        states.push((mergesearch_crds::EVALUATOR, ended(1, None)));
-                        false
-                    }
+                if let Ok(scores) = outcome(&request.trial, &request.recipe, &request.stages) {
+                    *self.evaluated.entry(request.trial.clone()).or_default() += 1;
+                    let answer = message(&request, &scores);
+                    self.reports.insert(request.trial.clone(), answer.clone());
+                    states.push((mergesearch_crds::EVALUATOR, ended(0, None)));
+                    states.push((labels::REPORT_CONTAINER, ended(0, Some(&answer))));
+                    true
+                } else {
+                    states.push((mergesearch_crds::EVALUATOR, ended(1, None)));
+                    false
                 }
             }
             _ if happens(random, self.mishaps.storage) => {
@@ -184,12 +181,12 @@ impl Node {
                 true
             }
         };
-        let status = pod.status.get_or_insert_default();
-        status.phase = Some(if succeeded { "Succeeded" } else { "Failed" }.to_owned());
+        let told = pod.status.get_or_insert_default();
+        told.phase = Some(if succeeded { "Succeeded" } else { "Failed" }.to_owned());
         let mut statuses: Vec<ContainerStatus> =
             states.into_iter().map(|(name, state)| container(name, state)).collect();
-        status.container_statuses = Some(statuses.pop().into_iter().collect());
-        status.init_container_statuses = Some(statuses);
+        told.container_statuses = Some(statuses.pop().into_iter().collect());
+        told.init_container_statuses = Some(statuses);
     }
 
     fn answer(&mut self, request: Request) -> Message {

@@ -27,7 +27,10 @@ fn seeds(share: u64) -> Range<u64> {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let first = number("MERGESEARCH_SEED").unwrap_or(0);
     let seeds = first..first + number("MERGESEARCH_SCHEDULES").unwrap_or(SCHEDULES) / share;
-    println!("seeds {seeds:?}");
+    #[expect(clippy::print_stdout, reason = "a failing run shows what it tried")]
+    {
+        println!("seeds {seeds:?}");
+    }
     seeds
 }
 
@@ -117,7 +120,7 @@ impl World {
 
     /// The same front, best, finalists and published merges as the undisturbed search, and everything once.
     pub(crate) fn check_outcome(&self) {
-        let World { seed, api, .. } = self;
+        let Self { seed, api, .. } = self;
         let expected = undisturbed(&api.search);
         let status = api.search.status.as_ref().unwrap();
         let front: Vec<String> = expected.front().iter().map(ToString::to_string).collect();
