@@ -17,4 +17,5 @@ mod s3_merge;
 mod s3_pods;
 mod s3_search;
 mod servers;
+mod spec_rules;
 mod world;
