@@ -88,7 +88,7 @@ fn after_acceptance(batch: &[(usize, &Case)], said: &str) -> String {
         match read {
             Some(Ok(_)) if refusal.is_empty() => {}
             Some(Ok(_)) => {
-                writeln!(wrong, "{description}: expected {refusal:?}, but it was accepted").unwrap()
+                writeln!(wrong, "{description}: expected {refusal:?}, but it was accepted").unwrap();
             }
             Some(Err(error)) => writeln!(wrong, "{description}: kept, but not readable: {error}").unwrap(),
             None => writeln!(wrong, "{description}: no answer").unwrap(),
