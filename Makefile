@@ -13,7 +13,7 @@ PROGRAMS := --package mergesearch --package mergesearch-merger --package mergese
 SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo images bench fmt generate peers pool deny clean
+	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench fmt generate peers pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ cluster-demo: s3-servers cluster-programs ## Search the quickstart on a Kubernet
 	$(CARGO) build --locked --package mergesearch-tests --example cluster
 	images/build
 	tests/cluster-demo
+
+chaos: s3-servers cluster-programs ## Kill the operator and take its pods and Jobs away while it searches, as root on Linux; about twenty minutes.
+	$(CARGO) test --locked --package mergesearch-tests --test it -- --ignored --test-threads 1 node_chaos
 
 images: ## Build the container images as archives in target/images, with no container engine; on Debian or Ubuntu.
 	images/build

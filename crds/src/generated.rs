@@ -45,6 +45,7 @@ fn search_crd() -> Result<Value, GenerateError> {
     let mut crd = serde_json::to_value(MergeSearch::crd())?;
     if let Some(spec) = crd.pointer_mut(&format!("{SCHEMA}/spec")) {
         schema::fit_template(spec);
+        schema::leave_nulls_out(spec);
         for embedded in [
             "evaluation/properties/template",
             "execution/properties/merger/properties/env",

@@ -49,6 +49,24 @@ fn schema_of<T: JsonSchema>() -> Value {
         .to_value()
 }
 
+/// Has the API server take a field that is set to `null` as one left out. In a nullable field it keeps the `null`, which
+/// then is none of the values that the field may have, or stands in place of the default.
+pub(crate) fn leave_nulls_out(schema: &mut Value) {
+    match schema {
+        Value::Object(schema) => {
+            // An object under either name is the schema of a field that is called so, or has a default of its own fields.
+            if schema.get("enum").is_some_and(Value::is_array)
+                || schema.get("default").is_some_and(|value| !value.is_object())
+            {
+                schema.remove("nullable");
+            }
+            schema.values_mut().for_each(leave_nulls_out);
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_nulls_out),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// Fits Kubernetes' schema of a pod template to a search: without what a template can't have, and with limits on the
 /// lists that rules go through. The API server estimates what a rule costs from the largest list it could meet, and
 /// refuses rules over unlimited ones.
