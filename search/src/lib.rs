@@ -28,7 +28,7 @@ pub use config::{
 pub use fitness::fitness_weights;
 pub use journal::{Chain, Journal, JournalError, Record, Vector};
 pub use search::{
-    EndReason, FailReason, GenerationSummary, LARGE_WEIGHTS, Outcome, Phase, Progress, RecordError, ReplayError, Row,
-    Search,
+    EndReason, FailReason, GenerationSummary, LARGE_WEIGHTS, Outcome, Phase, Progress, RecordError,
+    ReplayError, Row, Search,
 };
 pub use trial::{Stage, StageScores, Trial, TrialId, TrialIdError, TrialOutcome, TrialResult};

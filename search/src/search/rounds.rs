@@ -109,12 +109,9 @@ impl Search {
         let round = self.round_zero();
         if !round.is_empty() && failures.len() >= round.len() && self.yardstick.is_some() {
             let all = round.iter().all(|id| matches!(self.outcome_of(id), Some(TrialOutcome::Failed(_))));
-            return all
-                .then(|| last(&failures))
-                .flatten()
-                .map(|last| {
-                    (FailReason::Baselines, format!("every first baseline failed; the last was {last}"))
-                });
+            return all.then(|| last(&failures)).flatten().map(|last| {
+                (FailReason::Baselines, format!("every first baseline failed; the last was {last}"))
+            });
         }
         None
     }
