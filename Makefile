@@ -13,7 +13,7 @@ PROGRAMS := --package mergesearch --package mergesearch-merger --package mergese
 SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench fmt generate peers pool deny clean
+	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench fmt generate simulation peers pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ fmt: ## Format every Rust file.
 
 generate: ## Rewrite the generated files: crds/*.yaml, their copies in the chart, and docs/reference.
 	$(CARGO) run --locked --quiet --package mergesearch-crds --example generate
+
+simulation: ## Run ten thousand simulated searches with everything going wrong; MERGESEARCH_SEED begins at others.
+	MERGESEARCH_SCHEDULES=4000 $(CARGO) test --locked --release --package mergesearch-operator --test it simulation
 
 peers: ## Compare with mergekit and load a merge with transformers; installs PyTorch into .cache/ once.
 	$(CARGO) build --locked --release $(PROGRAMS)

@@ -40,6 +40,8 @@ pub const HELD_OUT_CONTAINER: &str = "evaluator-heldout";
 pub const RESERVED_CONTAINERS: [&str; 3] = [MERGE_CONTAINER, REPORT_CONTAINER, HELD_OUT_CONTAINER];
 /// The prefix of volume names that a template may not use.
 pub const RESERVED_VOLUME_PREFIX: &str = "mergesearch-";
+/// The folder of our volumes in a trial's pod, in which a template may not mount any.
+pub const RESERVED_FOLDER: &str = "/mergesearch";
 /// The prefix of environment variables that a template may not set.
 pub const RESERVED_ENV_PREFIX: &str = "MERGESEARCH_";
 

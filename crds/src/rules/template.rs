@@ -1,9 +1,11 @@
 //! Rules of the evaluator's pod template.
 
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::Place;
-use crate::labels::{RESERVED_CONTAINERS, RESERVED_ENV_PREFIX, RESERVED_VOLUME_PREFIX};
+use crate::labels::{RESERVED_CONTAINERS, RESERVED_ENV_PREFIX, RESERVED_FOLDER, RESERVED_VOLUME_PREFIX};
 use crate::manifest::Findings;
 use crate::{EVALUATOR, MergeSearchSpec};
 
@@ -36,6 +38,7 @@ pub(super) fn check(spec: &MergeSearchSpec, place: Place, findings: &mut Finding
                 format!("{name:?} is reserved; expected another"),
             );
         }
+        reserved(container, &format!("{POD}.initContainers[{index}]"), findings);
     }
     for (index, volume) in pod.volumes.iter().flatten().enumerate() {
         if volume.name.starts_with(RESERVED_VOLUME_PREFIX) {
@@ -49,6 +52,32 @@ pub(super) fn check(spec: &MergeSearchSpec, place: Place, findings: &mut Finding
         }
     }
     pod_fields(spec, pod, findings);
+}
+
+/// Variables and folders that a trial's containers get from us.
+fn reserved(container: &Container, path: &str, findings: &mut Findings) {
+    for (index, variable) in container.env.iter().flatten().enumerate() {
+        if variable.name.starts_with(RESERVED_ENV_PREFIX) {
+            findings.error(
+                format!("{path}.env[{index}].name"),
+                format!(
+                    "names that begin with {RESERVED_ENV_PREFIX} are reserved, found {:?}",
+                    variable.name
+                ),
+            );
+        }
+    }
+    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        if Path::new(&mount.mount_path).starts_with(RESERVED_FOLDER) {
+            findings.error(
+                format!("{path}.volumeMounts[{index}].mountPath"),
+                format!(
+                    "{RESERVED_FOLDER} is reserved, found {:?}; expected another folder",
+                    mount.mount_path
+                ),
+            );
+        }
+    }
 }
 
 fn evaluator(container: &Container, place: Place, findings: &mut Findings) {
@@ -75,16 +104,8 @@ fn evaluator(container: &Container, place: Place, findings: &mut Findings) {
             format!("the evaluator runs to its end, so it has no {field}; a server is an init container with restartPolicy: Always"),
         );
     }
+    reserved(container, &path, findings);
     for (index, variable) in container.env.iter().flatten().enumerate() {
-        if variable.name.starts_with(RESERVED_ENV_PREFIX) {
-            findings.error(
-                format!("{path}.env[{index}].name"),
-                format!(
-                    "names that begin with {RESERVED_ENV_PREFIX} are reserved, found {:?}",
-                    variable.name
-                ),
-            );
-        }
         if place == Place::Local && variable.value_from.is_some() {
             findings.warning(
                 format!("{path}.env[{index}].valueFrom"),

@@ -255,6 +255,16 @@ pub(crate) const RULES: &[Mistake] = &[
     ),
     (
         "containers:",
+        "initContainers: [{name: server, env: [{name: MERGESEARCH_MODEL_DIR, value: /x}]}]\n        containers:",
+        "spec.evaluation.template.spec.initContainers[0].env[0].name: names that begin with MERGESEARCH_ are reserved, found \"MERGESEARCH_MODEL_DIR\"",
+    ),
+    (
+        "command: [evaluate]",
+        "command: [evaluate]\n            volumeMounts: [{name: mine, mountPath: /mergesearch/model}]",
+        "spec.evaluation.template.spec.containers[0].volumeMounts[0].mountPath: /mergesearch is reserved, found \"/mergesearch/model\"; expected another folder",
+    ),
+    (
+        "containers:",
         "volumes: [{name: mergesearch-x}]\n        containers:",
         "spec.evaluation.template.spec.volumes[0].name: names that begin with mergesearch- are reserved, found \"mergesearch-x\"",
     ),

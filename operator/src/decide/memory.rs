@@ -86,9 +86,9 @@ pub enum Reply {
 }
 
 impl Memory {
-    /// Whether the journal has to be read before anything is decided.
+    /// Whether the journal has to be read before anything is decided. A damaged one may have been restored since.
     pub const fn needs_journal(&self) -> bool {
-        matches!(self.history, History::Unread)
+        matches!(self.history, History::Unread | History::Damaged(_) | History::Changed(_))
     }
 
     /// Takes over the journal's chunks.

@@ -65,7 +65,7 @@ impl Pass<'_> {
 }
 
 fn fill(status: &mut MergeSearchStatus, search: &Search, progress: &Progress) {
-    status.sigma = progress.sigma;
+    status.sigma = progress.sigma.map(shown);
     let started = progress.running + progress.succeeded + progress.failed;
     status.trials = TrialCounts {
         planned: count(progress.planned.saturating_sub(started)),
@@ -73,9 +73,9 @@ fn fill(status: &mut MergeSearchStatus, search: &Search, progress: &Progress) {
         succeeded: count(progress.succeeded),
         failed: count(progress.failed),
     };
-    status.gpu_hours = Some(search.gpu_seconds() / SECONDS_PER_HOUR);
+    status.gpu_hours = Some(shown(search.gpu_seconds() / SECONDS_PER_HOUR));
     status.front_size = Some(count(progress.front_size));
-    status.hypervolume = Some(progress.hypervolume);
+    status.hypervolume = Some(shown(progress.hypervolume));
     status.best = search.best().and_then(|id| search.row(&id)).and_then(|row| best(search, &row));
     status.front = front(search);
     // The greedy soup's attempts are steps on the way to one baseline.
@@ -111,7 +111,7 @@ fn best(search: &Search, row: &Row) -> Option<BestTrial> {
     }
     Some(BestTrial {
         trial: row.trial.to_string(),
-        fitness: row.fitness?,
+        fitness: shown(row.fitness?),
         scores: objectives(search, row),
         held_out: held_out(search, row),
         weights,
@@ -121,7 +121,7 @@ fn best(search: &Search, row: &Row) -> Option<BestTrial> {
 fn baseline(search: &Search, row: &Row) -> BaselineScore {
     BaselineScore {
         name: row.trial.to_string(),
-        fitness: row.fitness,
+        fitness: row.fitness.map(shown),
         scores: objectives(search, row),
         held_out: held_out(search, row),
     }
@@ -181,6 +181,11 @@ pub(super) fn card(search: &Search, id: &TrialId) -> Vec<(String, String)> {
     let held_out = config.held_out.iter().zip(&row.held_out);
     scores.extend(held_out.map(|(held_out, score)| (format!("{} (held out)", held_out.name), text(score))));
     scores
+}
+
+/// A derived number without the noise of its last bits, which `kubectl get` would show: 0.773 for 0.7729999999999999.
+fn shown(number: f64) -> f64 {
+    format!("{number:.11e}").parse().unwrap_or(number)
 }
 
 fn measurement(&Measured { value, stderr, .. }: &Measured) -> Measurement {

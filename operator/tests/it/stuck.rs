@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::SignedDuration;
-use mergesearch_crds::conditions::{PROGRESSING, reason};
+use mergesearch_crds::conditions::{FAILED, PROGRESSING, reason};
 use mergesearch_crds::{DeletionPolicy, labels};
 use mergesearch_operator::identity::Role;
 use mergesearch_operator::observe::{EventView, JobView};
@@ -338,4 +338,22 @@ fn artifacts_are_deleted_with_the_search_or_named_when_they_stay() {
         let left = world.api.events.iter().any(|(own, _)| *own == reason::ARTIFACTS_LEFT);
         assert_eq!((cleaned, left), (!refused, refused), "{:?}", world.api.events);
     }
+}
+
+#[test]
+fn a_missing_chunk_of_the_journal_fails_the_search_until_it_is_restored() {
+    let (mut world, _) = world(Role::Preflight);
+    for _ in 0..60 {
+        world.step();
+    }
+    let kept = std::mem::take(&mut world.api.journal);
+    assert!(!kept.is_empty());
+    // The next write finds it missing.
+    for _ in 0..40 {
+        world.step();
+    }
+    assert!(world.is(FAILED), "{:#?}", world.api.search.status);
+    assert!(world.api.journal.is_empty(), "never a fresh start");
+    world.api.journal = kept;
+    world.assert_mended();
 }
