@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -124,25 +124,34 @@ impl Operator {
                     .map(|search| ObjectRef::from_obj(&*search))
             }
         };
-        let prune = Arc::clone(&self).prune(caches.clone(), namespace.clone(), shutdown.clone());
-        let ready = async {
-            let all = async {
-                caches.searches.wait_until_ready().await?;
-                caches.jobs.wait_until_ready().await?;
-                caches.pods.wait_until_ready().await
-            };
-            if all.await.is_ok() {
-                readiness.met(CACHES);
+        // A cache wakes only the last of those who wait for it. So one future waits for all three, and everybody else for
+        // that one.
+        let filled = {
+            let caches = caches.clone();
+            async move {
+                let all = async {
+                    caches.searches.wait_until_ready().await?;
+                    caches.jobs.wait_until_ready().await?;
+                    caches.pods.wait_until_ready().await
+                };
+                all.await.is_ok()
             }
         };
+        let filled = filled.boxed().shared();
+        let prune =
+            Arc::clone(&self).prune(caches.clone(), filled.clone(), namespace.clone(), shutdown.clone());
+        let ready = filled.clone().map(|filled| {
+            if filled {
+                readiness.met(CACHES);
+            }
+        });
         let operator = Arc::clone(&self);
         let waiting = caches.clone();
         let reconcile = move |search: Arc<MergeSearch>, operator: Arc<Self>| {
-            let caches = waiting.clone();
+            let (caches, filled) = (waiting.clone(), filled.clone());
             async move {
                 // An empty cache of Jobs beside a full one of searches would look as if every Job had vanished.
-                let _ = caches.jobs.wait_until_ready().await;
-                let _ = caches.pods.wait_until_ready().await;
+                filled.await;
                 operator.pass(search, &caches).await
             }
         };
@@ -162,6 +171,7 @@ impl Operator {
     async fn prune(
         self: Arc<Self>,
         caches: Caches,
+        filled: impl Future<Output = bool> + Clone,
         namespace: Option<String>,
         shutdown: impl Future<Output = ()>,
     ) {
@@ -172,7 +182,7 @@ impl Operator {
                 () = tokio::time::sleep(PRUNE_EVERY) => {}
             }
             self.heartbeat.beat();
-            if caches.searches.wait_until_ready().await.is_err() {
+            if !filled.clone().await {
                 return;
             }
             let there: BTreeSet<String> =

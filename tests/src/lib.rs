@@ -19,6 +19,6 @@ mod server;
 
 pub use bucket::Bucket;
 pub use pool::{Pool, Shape, folder_bytes};
-pub use programs::{Finished, Program, file_uri, merger, mergesearch, operator, workspace};
+pub use programs::{Finished, Program, Running, file_uri, merger, mergesearch, operator, workspace};
 pub use proxy::{Action, Proxy, Request};
 pub use server::{Kind, Server};

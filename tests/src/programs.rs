@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
@@ -111,6 +111,19 @@ impl Program {
         self
     }
 
+    /// Starts it without its output; it ends with the guard, or with this thread.
+    pub fn start(self) -> Running {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(self.0.get_program()).args(self.0.get_args());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
     /// Runs to the end.
     pub fn run(mut self) -> Finished {
         let output = TempDir::with_prefix("mergesearch-output-").unwrap();
@@ -128,6 +141,18 @@ impl Program {
         };
         let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         Finished { code: status.code(), stdout: text(&stdout), stderr: text(&stderr), peak_memory }
+    }
+}
+
+/// A program that runs until this guard is dropped, which kills it.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only when the process has ended by itself.
+        let _ended = self.0.kill();
+        let _waited = self.0.wait();
     }
 }
 

@@ -14,6 +14,7 @@ mod node_chaos;
 mod node_metrics;
 mod node_search;
 mod node_world;
+mod operator_start;
 mod quickstart;
 mod s3_changes;
 mod s3_faults;
