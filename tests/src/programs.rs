@@ -21,20 +21,30 @@ fn folder() -> PathBuf {
     test.ancestors().nth(2).expect("a test binary lies in TARGET/PROFILE/deps").to_owned()
 }
 
-/// Has cargo build a package's programs, with the profile and target folder of the test itself.
-fn build(package: &str) {
-    let folder = folder();
-    let profile = match folder.file_name().and_then(OsStr::to_str) {
-        Some("debug") | None => "dev",
-        Some(profile) => profile,
-    };
-    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(workspace())
-        .args(["build", "--quiet", "--bins", "--package", package, "--profile", profile, "--target-dir"])
-        .arg(folder.parent().unwrap())
-        .status()
-        .unwrap();
-    assert!(built.success(), "package {package} doesn't build");
+/// The packages with programs.
+const PACKAGES: [&str; 4] =
+    ["mergesearch", "mergesearch-merger", "mergesearch-operator", "mergesearch-quickstart"];
+
+/// Has cargo build all programs, once, with the profile and target folder of the test itself. All together: alone, each
+/// package has features of its own in what they share, and everything is compiled anew for each.
+fn build() {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = folder();
+        let profile = match folder.file_name().and_then(OsStr::to_str) {
+            Some("debug") | None => "dev",
+            Some(profile) => profile,
+        };
+        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .current_dir(workspace())
+            .args(["build", "--quiet", "--bins", "--profile", profile])
+            .args(PACKAGES.iter().flat_map(|package| ["--package", package]))
+            .arg("--target-dir")
+            .arg(folder.parent().unwrap())
+            .status()
+            .unwrap();
+        assert!(built.success(), "the programs don't build");
+    });
 }
 
 /// A program about to be run.
@@ -43,25 +53,19 @@ pub struct Program(Command);
 
 /// `merger`.
 pub fn merger() -> Program {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| build("mergesearch-merger"));
+    build();
     Program::new("merger")
 }
 
 /// `mergesearch`, with the quickstart's evaluator on its path.
 pub fn mergesearch() -> Program {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        build("mergesearch");
-        build("mergesearch-quickstart");
-    });
+    build();
     Program::new("mergesearch")
 }
 
 /// `mergesearch-operator`.
 pub fn operator() -> Program {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| build("mergesearch-operator"));
+    build();
     Program::new("mergesearch-operator")
 }
 
