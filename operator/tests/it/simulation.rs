@@ -18,7 +18,7 @@ use crate::node::{Mishaps, Node, happens};
 use crate::operator::{Faults, Operator};
 
 /// Schedules of each kind in one run. More, or others, by environment: `MERGESEARCH_SCHEDULES` and `MERGESEARCH_SEED`.
-const SCHEDULES: u64 = 400;
+const SCHEDULES: u64 = 800;
 /// Passes after which a search is taken for stuck.
 const MOST_STEPS: usize = 20_000;
 
