@@ -228,3 +228,21 @@ impl World {
         *self.api.search.metadata.generation.as_mut().unwrap() += 1;
     }
 }
+
+#[test]
+fn raising_the_budget_of_a_completed_search_continues_it() {
+    let mut world = World::new(1, Mishaps::default(), Faults { lag: true, crash: 30, ..Faults::default() });
+    world.finish();
+    let before = world.api.search.status.clone().unwrap();
+    world.api.search.spec.budget.max_trials += 12;
+    *world.api.search.metadata.generation.as_mut().unwrap() += 1;
+    for _ in 0..10 {
+        world.step();
+    }
+    assert!(!world.is(COMPLETED), "{:#?}", world.api.search.status);
+    world.finish();
+    let after = world.api.search.status.as_ref().unwrap();
+    assert!(after.generation > before.generation, "{:?} then {:?}", before.generation, after.generation);
+    assert!(after.trials.succeeded > before.trials.succeeded);
+    assert!(after.completion_time > before.completion_time);
+}
