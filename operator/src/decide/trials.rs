@@ -142,7 +142,6 @@ impl Pass<'_> {
         let job = match self.seen(&key) {
             Some(Seen::There(job)) => job,
             Some(Seen::Vanished) => return Need::Collect(next_collect),
-            Some(Seen::Going) if role == Role::Trial && attempt > 0 => return Need::Time,
             Some(_) => return Need::Time,
             None => return Need::Attempt(attempt),
         };
