@@ -10,7 +10,7 @@ use mergesearch_search::{SearchConfig, StageScores, Trial, TrialId, TrialOutcome
 
 use super::Pass;
 use super::jobs::Seen;
-use super::verdict::{Verdict, verdict};
+use super::verdict::{Fault, Verdict, verdict};
 use crate::identity::{JobKey, Role, Work};
 use crate::metrics::TrialPhase;
 use crate::observe::{ContainerState, JobView, PodView};
@@ -160,26 +160,16 @@ impl Pass<'_> {
             }
             Verdict::Lost => Need::Collect(next_collect),
             Verdict::Failed(message) if role == Role::Trial => Need::Result(TrialOutcome::Failed(message)),
-            Verdict::Failed(message) => {
-                let fault = super::verdict::Fault {
-                    reason: reason::ATTEMPTS_EXHAUSTED,
-                    message,
-                    until_changed: false,
-                };
-                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) {
-                    retry(role)
-                } else {
-                    Need::Change
-                }
-            }
-            Verdict::Fault(fault) => {
-                if self.retry_is_due(job, job.ended().unwrap_or(job.created), &fault) {
-                    retry(role)
-                } else {
-                    Need::Change
-                }
-            }
+            // A report that can't be read is no failure of the trial.
+            Verdict::Failed(message) => self.again(job, &Fault::other(message), retry(role)),
+            Verdict::Fault(fault) => self.again(job, &fault, retry(role)),
         }
+    }
+
+    /// What a trial needs after a fault: `next` when another attempt is due.
+    fn again(&mut self, job: &JobView, fault: &Fault, next: Need) -> Need {
+        let due = self.retry_is_due(job, job.ended().unwrap_or(job.created), fault);
+        if due { next } else { Need::Change }
     }
 
     /// Gives a result to the search.

@@ -36,7 +36,8 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn other(message: impl Into<String>) -> Self {
+    /// One of nobody in particular.
+    pub(super) fn other(message: impl Into<String>) -> Self {
         Self { reason: reason::ATTEMPTS_EXHAUSTED, message: message.into(), until_changed: false }
     }
 
