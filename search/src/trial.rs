@@ -204,9 +204,9 @@ pub struct TrialResult {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrialTime {
-    /// Its merge began.
+    /// It began, with its merge; on a cluster, when it had a node.
     pub started: f64,
-    /// It was merged; `None` when the merge failed or nobody saw its end.
+    /// It was merged. `None` when the merge failed or nobody saw its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<f64>,
     /// Its last evaluation ended, or whatever made it fail.
