@@ -10,7 +10,7 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 PROGRAMS := --package mergesearch --package mergesearch-merger --package mergesearch-quickstart --bins
-SCRIPTS := .ci/run images/build tests/bench/run tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
+SCRIPTS := .ci/run images/build tests/bench/run tests/browser tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
 	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench fmt generate simulation peers pool deny clean
@@ -46,6 +46,7 @@ check-each-crate: ## Compile the pure crates each on its own.
 	$(CARGO) check --locked --package mergesearch-recipe
 	$(CARGO) check --locked --package mergesearch-search
 	$(CARGO) check --locked --package mergesearch-crds
+	$(CARGO) check --locked --package mergesearch-report
 
 s3-servers: ## Install the S3 servers that the tests run against.
 	tests/s3-servers >/dev/null

@@ -13,6 +13,7 @@ use clap_complete::Shell;
 #[command(
     after_help = "Example:\n  mergesearch run -f mergesearch.yaml     start a search, or go on with it\n  \
     mergesearch show                        what came out\n  \
+    mergesearch report                      the same as a page with pictures\n  \
     mergesearch watch NAME                  the same for a search on Kubernetes\n\n\
     Exit codes:\n  0  done\n  1  the search failed or was interrupted; run it again to go on\n  \
     2  the input or the usage is wrong and nothing was started"
@@ -55,6 +56,14 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  kubectl mergesearch watch recycle-16 --namespace team\n  \
         mergesearch watch recycle-16 --context production > result.txt")]
     Watch(WatchArgs),
+    /// Make the report of a search: a page, and each of its pictures as SVG and PNG.
+    ///
+    /// The page is one file that needs no network. It shows the front for every pair of objectives, convergence, weights,
+    /// search against test scores and a timeline; hovering a point names its trial, a click shows its recipe.
+    #[command(after_help = "Examples:\n  mergesearch report -f mergesearch.yaml\n  \
+        mergesearch report recycle-16.mergesearch --output /tmp/report\n  \
+        kubectl mergesearch report recycle-16 --namespace team")]
+    Report(ReportArgs),
     /// Print the recipe of a trial.
     #[command(after_help = "Examples:\n  mergesearch export g0004-c012 --format mergekit > merge.yaml\n  \
         mergesearch export greedy-03 --format recipe -f mergesearch.yaml")]
@@ -202,6 +211,29 @@ pub(crate) struct WatchArgs {
     /// Which search.
     #[command(flatten)]
     pub(crate) search: ClusterArgs,
+}
+
+/// `mergesearch report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The state folder of a local run, or else the name of a search on Kubernetes.
+    #[arg(value_name = "STATE|NAME", conflicts_with_all = ["file", "state"])]
+    pub(crate) search: Option<PathBuf>,
+    /// Which local run.
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+    /// Its namespace [default: that of the context].
+    #[arg(short, long, requires = "search")]
+    pub(crate) namespace: Option<String>,
+    /// The context of the kubeconfig [default: its current context].
+    #[arg(long, requires = "search")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig [default: what $KUBECONFIG names, or ~/.kube/config].
+    #[arg(long, value_name = "FILE", requires = "search")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The folder for page and pictures [default: `report` in the state folder; for a search on Kubernetes NAME-report here].
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `mergesearch export`.

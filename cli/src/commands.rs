@@ -15,6 +15,7 @@ use crate::console;
 use crate::export::export;
 use crate::failure::Failure;
 use crate::publish::publish;
+use crate::report::report;
 use crate::run::run;
 use crate::show::show;
 use crate::supervise::keep;
@@ -53,6 +54,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Show(arguments) => show(arguments),
         Command::Status(arguments) => runtime()?.block_on(status(arguments)),
         Command::Watch(arguments) => runtime()?.block_on(watch(arguments)),
+        Command::Report(arguments) => runtime()?.block_on(report(arguments)),
         Command::Export(arguments) => export(&arguments),
         Command::Crd => {
             console::output(mergesearch_crds::yaml().map_err(Failure::run)?).map_err(Failure::run)

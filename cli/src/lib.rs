@@ -19,6 +19,7 @@ mod preflight;
 mod progress;
 mod project;
 mod publish;
+mod report;
 mod run;
 mod scores;
 mod show;

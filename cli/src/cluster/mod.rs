@@ -1,4 +1,4 @@
-//! Searches on Kubernetes: `mergesearch status` and `mergesearch watch`, which only read, with the user's own rights.
+//! Searches on Kubernetes: `mergesearch status`, `watch` and `report`, which only read, with the user's own rights.
 //!
 //! Everything shown comes from the `MergeSearch` object and the chunks of its journal. `connection` reads them, `chunks`
 //! keeps what can't change any more, `account` replays and puts into words, `conditions` says what a search waits for and
@@ -18,17 +18,18 @@ use futures::{FutureExt as _, StreamExt as _};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watch_object};
 use mergesearch_crds::MergeSearch;
+use mergesearch_search::Search;
 use tokio::time::{Duration, sleep};
 
-use self::account::{Account, Replayed};
+use self::account::{Account, Replayed, Unreadable};
 use self::chunks::Chunks;
 use self::connection::{Connection, is_lasting, said};
 use self::follow::{Ending, Follower, Interruption};
-use crate::args::{StatusArgs, StatusOutput, WatchArgs};
+use crate::args::{ClusterArgs, StatusArgs, StatusOutput, WatchArgs};
 use crate::console;
 use crate::failure::Failure;
 use crate::progress::Display;
-use crate::show::tables;
+use crate::show::{Report, tables};
 
 /// Between a read that failed and the next attempt.
 const RETRY: Duration = Duration::from_secs(3);
@@ -39,11 +40,8 @@ const RETRY: Duration = Duration::from_secs(3);
 /// When it can't be read, or its journal is damaged; what is known is printed even so.
 pub(crate) async fn status(arguments: StatusArgs) -> Result<(), Failure> {
     let StatusArgs { search, output } = arguments;
-    let connection = Connection::open(&search).await?;
-    let resource = connection.search().await.map_err(|error| connection.failure(&error))?;
-    let mut chunks = Chunks::default();
-    chunks.refresh(&connection, &resource).await.map_err(|error| connection.failure(&error))?;
-    let (replayed, damage) = match Replayed::new(&resource, chunks.all()) {
+    let (resource, read) = read(&search).await?;
+    let (replayed, damage) = match read {
         Ok(replayed) => (replayed, None),
         Err(damage) => (None, Some(damage)),
     };
@@ -55,6 +53,31 @@ pub(crate) async fn status(arguments: StatusArgs) -> Result<(), Failure> {
     };
     console::output(text).map_err(Failure::run)?;
     damage.map_or(Ok(()), |damage| Err(Failure::run(damage)))
+}
+
+/// A search on a cluster and what came out so far.
+///
+/// # Errors
+/// When it can't be read, has not begun, or its journal is damaged.
+pub(crate) async fn result(search: &ClusterArgs) -> Result<(Search, Report), Failure> {
+    let (resource, read) = read(search).await?;
+    let replayed = read.map_err(Failure::run)?;
+    match (Account::new(&resource, replayed.as_ref()).report, replayed) {
+        (Some(report), Some(Replayed { search, .. })) => Ok((search, report)),
+        _ => {
+            Err(Failure::Run(format!("search {}: it has not begun, there is nothing to report", search.name)))
+        }
+    }
+}
+
+/// The object of a search, and what its journal tells or why it tells nothing.
+async fn read(search: &ClusterArgs) -> Result<(MergeSearch, Result<Option<Replayed>, Unreadable>), Failure> {
+    let connection = Connection::open(search).await?;
+    let resource = connection.search().await.map_err(|error| connection.failure(&error))?;
+    let mut chunks = Chunks::default();
+    chunks.refresh(&connection, &resource).await.map_err(|error| connection.failure(&error))?;
+    let replayed = Replayed::new(&resource, chunks.all());
+    Ok((resource, replayed))
 }
 
 /// Shows a search on a cluster while it runs, and its result when it has ended.

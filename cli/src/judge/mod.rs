@@ -52,6 +52,31 @@ impl From<Difference> for Gain {
     }
 }
 
+/// What a trial's test scores are worth beside another's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Gains {
+    /// Of the fitness.
+    pub(crate) fitness: Gain,
+    /// Of each objective, in its own unit.
+    pub(crate) objectives: Vec<Gain>,
+}
+
+impl Gains {
+    /// `ours` minus `theirs` on test items; `None` when one of them has no test scores. `state` as in [`Verdict::of`].
+    pub(crate) fn of(search: &Search, state: Option<&Path>, ours: &Row, theirs: &Row) -> Option<Self> {
+        let config = search.config();
+        let parts = objective_parts(config)?;
+        let signed = config.objectives.iter().zip(&parts).map(|(objective, part)| {
+            let part = Part { factor: objective.direction.sign(), metric: part.metric, index: part.index };
+            compare(state, Stage::Test, &[part], ours, theirs)
+        });
+        Some(Self {
+            fitness: compare(state, Stage::Test, &parts, ours, theirs)?,
+            objectives: signed.collect::<Option<_>>()?,
+        })
+    }
+}
+
 /// A metric that counts in a difference: the factor it enters with, its name, and its place in a row's scores.
 struct Part<'a> {
     factor: f64,
@@ -66,17 +91,7 @@ impl Verdict {
         let (best, baseline) = (search.best()?, search.best_baseline()?);
         let (ours, theirs) = (search.row(&best)?, search.row(&baseline)?);
         let config = search.config();
-        let factors = fitness_weights(&config.objectives);
-        let objectives: Vec<Part<'_>> = config
-            .objectives
-            .iter()
-            .zip(factors)
-            .enumerate()
-            .map(|(index, (objective, factor))| {
-                let metric = objective.metric.get(&Stage::Test)?;
-                Some(Part { factor, metric, index })
-            })
-            .collect::<Option<_>>()?;
+        let objectives = objective_parts(config)?;
         let watched: Vec<Part<'_>> = config
             .held_out
             .iter()
@@ -154,6 +169,16 @@ impl Verdict {
         }
         warnings
     }
+}
+
+/// The objectives as parts of the fitness; `None` when one has no metric in stage `test`.
+fn objective_parts(config: &SearchConfig) -> Option<Vec<Part<'_>>> {
+    let factors = fitness_weights(&config.objectives);
+    let parts = config.objectives.iter().zip(factors).enumerate().map(|(index, (objective, factor))| {
+        let metric = objective.metric.get(&Stage::Test)?;
+        Some(Part { factor, metric, index })
+    });
+    parts.collect()
 }
 
 /// Paired by items when both trials have the same ones, else from the metrics' errors; `None` without scores.

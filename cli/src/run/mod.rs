@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::preflight::{Preflight, preflight};
 use crate::progress::Display;
 use crate::project::Project;
+use crate::report::write_page_of_run;
 use crate::show::{Report, tables};
 use crate::state::{PoolFacts, State, pool_facts, set_pool_facts, spent, write_json};
 
@@ -144,9 +145,11 @@ fn announce(project: &Project, search: &Search, state: &State, display: &Display
     ));
 }
 
-/// Keeps the report and prints it.
+/// Keeps the report, as data and as a page, and prints it.
 fn report(search: &Search, state: &State) -> Result<(), Failure> {
     let report = Report::of(search, state.folder()).map_err(Failure::run)?;
     write_json(&state.folder().join("report.json"), &report).map_err(Failure::run)?;
-    console::output(tables(search, &report)).map_err(Failure::run)
+    let page = write_page_of_run(state.folder(), search, &report)?;
+    console::output(tables(search, &report)).map_err(Failure::run)?;
+    console::output(format_args!("report {}\n", page.display())).map_err(Failure::run)
 }

@@ -6,8 +6,9 @@ mod timeline;
 
 use mergesearch_search::{Search, TrialId};
 
-pub(crate) use report::Report;
+pub(crate) use report::{Report, called};
 pub(crate) use table::columns;
+pub(crate) use timeline::{Part, Timeline};
 
 use crate::args::{Output, ShowArgs, StateArgs};
 use crate::console;

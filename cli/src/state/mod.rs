@@ -7,6 +7,7 @@
 //! pool.json             what the checkpoints were when the search began
 //! published.json        what has been published, and where
 //! report.json           the result, once there is one: what `show -o json` prints
+//! report/report.html    the same as a page with pictures
 //! trials/ID/result.json a finished trial's scores and times, written whole; STAGE/ the evaluator's files, STAGE.log its
 //!                       output
 //! scratch/RUN/ID/       candidates and results in the making; removed when their trial ends, all of it at a start

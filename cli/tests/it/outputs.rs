@@ -1,6 +1,7 @@
 //! What the commands beside `run` print and write.
 
 use std::fs;
+use std::path::Path;
 
 use mergesearch_recipe::Recipe;
 use serde_json::{Value, json};
@@ -55,6 +56,48 @@ fn a_finished_search_is_shown_exported_and_published() {
     let unknown = fixture.mergesearch(&["export", "g0099-c000"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("trial g0099-c000: this search has no such trial"), "{}", unknown.stderr);
+}
+
+/// What the page shows, as it holds it.
+fn contents(page: &Path) -> Value {
+    let page = fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once(r#"<script id="data" type="application/json">"#).unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn the_report_shows_what_show_prints() {
+    let fixture = Fixture::new();
+    let none = fixture.mergesearch(&["report"]);
+    assert_eq!((none.code, none.stderr.contains("no search here")), (2, true), "{}", none.stderr);
+    let ended = fixture.run();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let page = fixture.path("tiny.mergesearch/report/report.html");
+    assert!(ended.stdout.ends_with(&format!("report {}\n", page.display())), "{}", ended.stdout);
+    let left_by_run = contents(&page);
+
+    let reported = fixture.mergesearch(&["report", "-f", "mergesearch.yaml", "--output", "made"]);
+    assert_eq!((reported.code, reported.stdout.as_str()), (0, "made/report.html\n"), "{}", reported.stderr);
+    assert!(fixture.path("made/convergence.png").is_file() && fixture.path("made/weights.svg").is_file());
+    let shown = contents(&fixture.path("made/report.html"));
+    assert_eq!(shown, left_by_run);
+
+    let report = fixture.report();
+    let trials = shown["trials"].as_array().unwrap();
+    let id = |role: &str| trials[shown["roles"][role].as_u64().unwrap() as usize]["id"].clone();
+    assert_eq!(id("best"), report["best"]);
+    assert_eq!(id("bestSingle"), "single-c");
+    assert_eq!(id("greedy"), report["greedySoup"]);
+    assert_eq!(shown["judgement"]["sentence"], report["comparison"]["sentence"]);
+    assert_eq!(shown["roles"]["front"].as_array().unwrap().len(), report["front"].as_array().unwrap().len());
+    let best = &trials[shown["roles"]["best"].as_u64().unwrap() as usize];
+    let gain = report["comparison"]["test"]["value"].as_f64().unwrap();
+    assert!((best["testFitnessGain"]["value"].as_f64().unwrap() - gain).abs() < 1e-6, "{best}");
+    assert_eq!(best["testGain"].as_array().unwrap().len(), report["objectives"].as_array().unwrap().len());
+    assert_eq!(
+        shown["generations"].as_array().unwrap().len(),
+        report["generations"].as_array().unwrap().len()
+    );
 }
 
 #[test]

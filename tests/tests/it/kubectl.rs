@@ -292,6 +292,14 @@ fn kubectl_watches_a_search_from_its_beginning_to_its_result() {
         assert!(ended.stdout.contains(words), "{words}:\n{}", ended.stdout);
     }
 
+    let folder = world.folder.path().join("report");
+    let reported = world.run(&["report", "--output", folder.to_str().unwrap()]);
+    reported.assert_code(0);
+    assert_eq!(reported.stdout, format!("{}/report.html\n", folder.display()));
+    assert!(folder.join("convergence.png").is_file());
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains(r#""exportCommand":"kubectl mergesearch status small -o json | jq "#));
+
     world.set_status(&json!({
         "conditions": [condition("Failed", "True", "MaxFailedTrials", "17 trials failed")],
     }));

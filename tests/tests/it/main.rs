@@ -16,6 +16,7 @@ mod node_search;
 mod node_world;
 mod operator_start;
 mod quickstart;
+mod report_page;
 mod s3_changes;
 mod s3_faults;
 mod s3_merge;

@@ -1,13 +1,14 @@
 //! The quickstart as it is shipped: its pool has to show what the README says of it, on items that chose nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use mergesearch_search::results::{Difference, ItemScores, MetricName, paired_difference};
 use mergesearch_tests::{mergesearch, workspace};
 use rstest::rstest;
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// A step from one merge to the next better one counts when it is so many of its own standard errors.
 const STANDARD_ERRORS: f64 = 3.0;
@@ -19,13 +20,8 @@ fn uniform_is_worse_than_the_best_single_than_the_greedy_soup_than_the_search(
     #[case] manifest: &str,
     #[case] tasks: &[&str],
 ) {
-    let folder = TempDir::with_prefix("mergesearch-quickstart-").unwrap();
-    let state = folder.path().join("state.mergesearch");
-    let manifest = published_in(folder.path(), manifest);
-    let arguments =
-        |command| [command, "--file", manifest.to_str().unwrap(), "--state", state.to_str().unwrap()];
-    mergesearch().args(arguments("run")).run().assert_code(0);
-    let shown = mergesearch().args(arguments("show")).args(["-o", "json"]).run();
+    let state = searched(manifest);
+    let shown = mergesearch().args(["show", "--state", state.to_str().unwrap(), "-o", "json"]).run();
     shown.assert_code(0);
     let result: Value = serde_json::from_str(&shown.stdout).unwrap();
 
@@ -44,6 +40,22 @@ fn uniform_is_worse_than_the_best_single_than_the_greedy_soup_than_the_search(
     {
         assert!(held_out["value"].as_f64().unwrap() > 0.9, "an old task was forgotten: {held_out}");
     }
+}
+
+/// The state folder of a quickstart search, run to its end once for all tests of this process.
+pub(crate) fn searched(manifest: &'static str) -> PathBuf {
+    static SEARCHED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(manifest.trim_end_matches(".yaml"));
+    let state = folder.join("state.mergesearch");
+    let mut searched = SEARCHED.lock().unwrap();
+    if searched.insert(manifest) {
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let file = published_in(&folder, manifest);
+        let arguments = ["run", "--file", file.to_str().unwrap(), "--state", state.to_str().unwrap()];
+        mergesearch().args(arguments).run().assert_code(0);
+    }
+    state
 }
 
 /// The shipped manifest, with its pool where it is and its output elsewhere.

@@ -1,0 +1,168 @@
+// The page: head, tables, figures, and what a click on a trial shows.
+
+const report = JSON.parse(document.getElementById("data").textContent);
+
+/** An element with its properties and children; texts are never read as HTML. */
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  return made;
+}
+
+function head() {
+  const judgement = report.judgement;
+  return [
+    element("h1", {}, report.name),
+    element("p", { className: "state" }, report.state),
+    judgement && element("p", { className: "judgement" }, judgement.sentence),
+    ...[...(judgement?.warnings ?? []), ...report.warnings].map((text) => element("p", { className: "warning" }, `Warning: ${text}`)),
+    element("dl", { className: "facts" }, report.facts.map(({ name, value }) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
+  ];
+}
+
+/** Baselines and front by stage: one column for each metric and stage. */
+function scoreTable() {
+  const { roles, trials, objectives, heldOut } = report;
+  const hasTest = trials.some((trial) => trial.test);
+  const hasHeldOut = trials.some((trial) => trial.heldOut);
+  const columns = [
+    { stage: "search", name: "fitness", score: (trial) => (trial.fitness === null ? undefined : { value: trial.fitness }) },
+    ...objectives.map((metric, place) => ({ stage: "search", ...metric, score: (trial) => trial.search[place] })),
+    ...(hasTest ? [
+      { stage: "test", name: "fitness", score: (trial) => trial.testFitness },
+      { stage: "test", name: "gain", score: (trial) => trial.testFitnessGain, signed: true },
+      ...objectives.map((metric, place) => ({ stage: "test", ...metric, score: (trial) => trial.test?.[place] })),
+    ] : []),
+    ...(hasHeldOut ? heldOut.map((metric, place) => ({ stage: "held-out", ...metric, score: (trial) => trial.heldOut?.[place] })) : []),
+  ];
+  const baselines = [roles.bestSingle, roles.uniform, ...trials.flatMap((trial, index) =>
+    (trial.kind === "soup" && index !== roles.uniform) ? [index] : []), roles.greedy];
+  const searched = [...roles.front.filter((index) => ["candidate", "mean"].includes(trials[index].kind)), roles.best, roles.finalMean];
+  const unique = (indices) => [...new Set(indices.filter((index) => index !== null))];
+  const rows = { baselines: unique(baselines), "searched merges": unique(searched) };
+  const all = Object.values(rows).flat();
+  // The best of each column in bold: of all that are shown.
+  const highest = columns.map(({ score, minimize }) => {
+    const values = all.map((index) => score(trials[index])?.value).filter((value) => value !== undefined);
+    return minimize ? Math.min(...values) : Math.max(...values);
+  });
+  const starts = columns.map((column, place) => place === 0 || columns[place - 1].stage !== column.stage);
+  const cell = (column, place, trial) => {
+    const score = column.score(trial);
+    const classes = [starts[place] && "group-start", score && score.value === highest[place] && "highest"].filter(Boolean).join(" ");
+    if (!score) return element("td", { className: classes }, "-");
+    const text = (column.signed && score.value > 0 ? "+" : "") + shown(score.value);
+    const error = score.error === undefined ? undefined : element("span", { className: "error" }, ` ± ${shown(score.error)}`);
+    return element("td", { className: classes }, text, error);
+  };
+  const label = (index) => {
+    const mark = index === roles.best ? "★ " : "";
+    const name = element("button", { type: "button", onclick: () => showTrial(index) }, trials[index].name);
+    name.dataset.trial = trials[index].id;
+    return element("td", {}, mark, name, roles.front.includes(index) ? " +" : "");
+  };
+  const stages = [...new Set(columns.map(({ stage }) => stage))];
+  return element("table", { className: "scores" },
+    element("thead", {},
+      element("tr", {}, element("th"), stages.map((stage) =>
+        element("th", { colSpan: columns.filter((column) => column.stage === stage).length, className: "group-start" }, `${stage} items`))),
+      element("tr", {}, element("th"), columns.map(({ name, minimize }, place) =>
+        element("th", { className: starts[place] ? "group-start" : "" }, name, minimize ? " ↓" : "")))),
+    element("tbody", {}, Object.entries(rows).filter(([, indices]) => indices.length).map(([part, indices]) => [
+      element("tr", { className: "part" }, element("td", { colSpan: columns.length + 1 }, part)),
+      ...indices.map((index) => element("tr", {}, label(index), columns.map((column, place) => cell(column, place, trials[index])))),
+    ]).flat()));
+}
+
+/** What is known of a trial, in the corner of the page. */
+function showTrial(index) {
+  const trial = report.trials[index];
+  const row = (name, ...cells) => element("tr", {}, element("td", {}, name), cells.map((text) => element("td", {}, text)));
+  const scores = report.objectives.map(({ name }, place) => row(name, measured(trial.search[place]), trial.test ? measured(trial.test[place]) : ""));
+  const heldOut = (trial.heldOut ?? []).map((score, place) => row(report.heldOut[place].name, "", measured(score)));
+  const weights = largestWeights(report, trial, 40);
+  const widest = Math.max(...weights.map(({ weight }) => Math.abs(weight)), 0.01);
+  const bars = weights.map(({ name, weight }) => {
+    const bar = element("span", { className: weight < 0 ? "bar negative" : "bar" });
+    bar.style.width = `${(Math.abs(weight) / widest) * 90}px`;
+    return element("tr", {}, element("td", {}, name), element("td", {}, weighed(weight)), element("td", {}, bar));
+  });
+  const hidden = trial.weights.length - weights.length;
+  const detail = document.getElementById("detail");
+  detail.replaceChildren(
+    element("button", { className: "close", type: "button", ariaLabel: "Close", onclick: () => { detail.hidden = true; } }, "×"),
+    element("h3", {}, trial.name),
+    trial.failure && element("p", { className: "warning" }, `Failed: ${trial.failure}`),
+    element("table", {}, element("tr", {}, element("td"), element("td", {}, "search"), element("td", {}, trial.test ? "test" : "")),
+      row("fitness", shown(trial.fitness), trial.testFitness ? measured(trial.testFitness) : ""), scores, heldOut),
+    element("p", { className: "caption" }, trial.parameters ? `${trial.parameters}; weights:` : "weights:"),
+    element("table", {}, bars),
+    hidden > 0 ? element("p", { className: "caption" }, `${hidden} more below 0.005 or smaller than these`) : undefined,
+    trial.groups ? element("p", { className: "caption" }, `means over ${trial.groups.length} groups of tensors, each with weights of its own`) : undefined,
+    element("code", {}, report.exportCommand.replace("TRIAL", trial.id)),
+  );
+  detail.hidden = false;
+}
+
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const charts = [];
+
+/** Draws or redraws every figure for the colours and the width of the moment. */
+function drawFigures() {
+  charts.splice(0).forEach((chart) => chart.dispose());
+  const theme = dark.matches ? DARK : LIGHT;
+  const container = document.getElementById("figures");
+  const width = container.clientWidth;
+  container.replaceChildren(...allFigures(report, theme, width).map((figure) => {
+    const chart = element("div", { className: "chart", id: `figure-${figure.name}` });
+    chart.style.height = `${figure.height}px`;
+    return element("section", {}, element("h2", {}, figure.title), element("p", { className: "summary" }, figure.summary ?? ""),
+      element("figure", {}, chart), filesOf(figure));
+  }));
+  for (const figure of allFigures(report, theme, width)) {
+    const chart = echarts.init(document.getElementById(`figure-${figure.name}`), baseTheme(theme), { renderer: "svg" });
+    chart.setOption({ animation: false, aria: { enabled: true, label: { description: `${figure.title}. ${figure.summary ?? ""}` } }, ...figure.option });
+    chart.on("click", ({ data }) => data?.trial !== undefined && showTrial(data.trial));
+    charts.push(chart);
+  }
+}
+
+/** Saves a figure as it would stand alone. */
+function filesOf(figure) {
+  const save = () => {
+    const canvas = document.createElement("div");
+    const chart = echarts.init(canvas, baseTheme(LIGHT), { renderer: "svg", ssr: true, width: 860, height: figure.height + TITLE_HEIGHT });
+    const light = allFigures(report, LIGHT, 860).find(({ name }) => name === figure.name);
+    chart.setOption({ animation: false, backgroundColor: LIGHT.surface, ...withTitle(light, LIGHT) });
+    const link = element("a", { href: URL.createObjectURL(new Blob([chart.renderToSVGString()], { type: "image/svg+xml" })), download: `${report.name}-${figure.name}.svg` });
+    link.click();
+    chart.dispose();
+  };
+  return element("p", { className: "files" }, element("button", { type: "button", onclick: save }, "save as SVG"));
+}
+
+document.getElementById("report").append(
+  ...head().filter((part) => part !== undefined && part !== null),
+  element("h2", {}, "Baselines and front"),
+  element("p", { className: "caption" }, "★ is the best merge by search fitness, + is on the front; the highest of each column is bold. Trials are chosen by search items and judged by test items, which steered nothing. The gain is over the best baseline, with one standard error."),
+  element("div", { className: "scroll" }, scoreTable()),
+  element("div", { id: "figures" }),
+  element("footer", {}, "Made by mergesearch. Pictures by Apache ECharts (Apache-2.0)."),
+);
+drawFigures();
+dark.addEventListener("change", drawFigures);
+let drawnWidth = window.innerWidth;
+let resizing;
+window.addEventListener("resize", () => {
+  clearTimeout(resizing);
+  resizing = setTimeout(() => {
+    // A phone's address bar changes the height alone.
+    if (window.innerWidth !== drawnWidth) {
+      drawnWidth = window.innerWidth;
+      drawFigures();
+    }
+  }, 150);
+});
+document.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") document.getElementById("detail").hidden = true;
+});

@@ -1,0 +1,96 @@
+//! Pictures as files: which there are, and that there is something on them.
+
+use mergesearch_report::{Picture, Report, Size, picture, pictures};
+use serde_json::json;
+
+use crate::example::example;
+
+fn names(pictures: &[Picture]) -> Vec<&str> {
+    pictures.iter().map(|picture| picture.name.as_str()).collect()
+}
+
+/// Width and height as the PNG's header tells them.
+fn size(png: &[u8]) -> (u32, u32) {
+    assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    (number(16), number(20))
+}
+
+#[test]
+fn a_completed_search_has_every_picture() {
+    let drawn = pictures(&example(48)).unwrap();
+    let expected = [
+        "front-math-code",
+        "convergence",
+        "weights",
+        "own-score-and-weight",
+        "search-and-test",
+        "contribution",
+        "timeline",
+    ];
+    assert_eq!(names(&drawn), expected);
+    for Picture { name, title, svg, png } in &drawn {
+        assert!(svg.starts_with("<svg ") && svg.contains(title.as_str()), "{name}");
+        assert_eq!(size(png).0, 2 * 860, "{name}");
+        // An empty picture compresses to almost nothing.
+        assert!(png.len() > 8_000, "{name}: {} bytes", png.len());
+    }
+}
+
+#[test]
+fn a_picture_has_a_mark_for_every_trial_and_letters_in_its_png() {
+    let drawn = pictures(&example(48)).unwrap();
+    let convergence = &drawn[1].svg;
+    // 48 samples, all but the 8 of the front as circles of the same colour.
+    assert_eq!(convergence.matches("#a9b2bb").count(), 40 + 1, "samples and the legend");
+    assert!(convergence.contains("search fitness") && convergence.contains("best baseline"));
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let three = pictures(&{
+        let mut report = example(24);
+        report.objectives.push(report.objectives[0].clone());
+        report.objectives[2].name = "chat".to_owned();
+        for trial in &mut report.trials {
+            trial.search.push(trial.search[0]);
+            trial.test.extend(trial.test.first().copied());
+        }
+        report.timeline = None;
+        report.contribution = None;
+        report
+    });
+    assert_eq!(
+        names(&three.unwrap()),
+        [
+            "front-math-code",
+            "front-math-chat",
+            "front-code-chat",
+            "convergence",
+            "weights",
+            "own-score-and-weight",
+            "search-and-test"
+        ]
+    );
+    let mut one = example(24);
+    one.objectives.truncate(1);
+    assert!(!names(&pictures(&one).unwrap()).iter().any(|name| name.starts_with("front")));
+    assert_eq!(pictures(&Report::default()).unwrap(), []);
+}
+
+#[test]
+fn any_options_can_be_drawn() {
+    let options = json!({
+        "title": {"text": "Squares"},
+        "grid": {"top": 40},
+        "xAxis": {"type": "value"},
+        "yAxis": {"type": "value"},
+        "series": [{"type": "line", "data": [[1, 1], [2, 4], [3, 9]]}]
+    });
+    let drawn = picture("squares", &options, Size { width: 400, height: 300 }).unwrap();
+    assert_eq!((drawn.name.as_str(), drawn.title.as_str()), ("squares", "Squares"));
+    assert_eq!(size(&drawn.png), (800, 600));
+    let nonsense = json!({"series": [{"type": "line"}]});
+    let error = picture("nonsense", &nonsense, Size { width: 400, height: 300 }).unwrap_err();
+    assert!(error.to_string().starts_with("internal: the figures could not be drawn: "), "{error}");
+}
