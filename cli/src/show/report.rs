@@ -128,6 +128,7 @@ pub(crate) fn called(search: &Search, id: &TrialId) -> String {
         | TrialId::Base
         | TrialId::Candidate { .. }
         | TrialId::Mean { .. }
-        | TrialId::Final(_) => id.to_string(),
+        | TrialId::Final(_)
+        | TrialId::Without { .. } => id.to_string(),
     }
 }
