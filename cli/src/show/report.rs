@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use mergesearch_search::{GenerationSummary, Outcome, Progress, Row, Search, TrialId};
+use mergesearch_search::{Contributions, GenerationSummary, Outcome, Progress, Row, Search, TrialId};
 use serde::Serialize;
 
-use crate::judge::Verdict;
+use crate::judge::{Verdict, contributions};
 use crate::state::{Published, StateError, published};
 
 /// Everything that is known of a search.
@@ -34,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) best: Option<TrialId>,
     /// The best against the best baseline.
     pub(crate) comparison: Option<Comparison>,
+    /// What each checkpoint contributes to the merge of `search.contribution`, in the pool's order.
+    pub(crate) contribution: Option<Contributions>,
     /// Closed generations.
     pub(crate) generations: Vec<GenerationSummary>,
     /// What was published and where.
@@ -99,6 +101,7 @@ impl Report {
                 .and_then(|id| search.row(id)),
             best: search.best(),
             comparison,
+            contribution: contributions(search, state),
             generations: search.history().to_vec(),
             published,
             warnings,
