@@ -3,6 +3,7 @@
 mod contribution;
 mod report;
 mod table;
+mod timeline;
 
 use mergesearch_search::{Search, TrialId};
 
