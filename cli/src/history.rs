@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mergesearch_crds::Place;
-use mergesearch_search::{Record, Search, TrialId};
+use mergesearch_search::{Search, TrialId};
 
 use crate::args::StateArgs;
 use crate::failure::Failure;
@@ -42,18 +42,7 @@ fn only_one(folder: &Path) -> Result<PathBuf, Failure> {
 /// The search as far as its journal goes.
 pub(crate) fn reopen(folder: &Path) -> Result<Search, Failure> {
     let records = State::read(folder).map_err(Failure::input)?;
-    let Some(Record::Opened { config }) = records.first() else {
-        return Err(Failure::Input(format!("state {}: its journal has no beginning", folder.display())));
-    };
-    let mut config = config.as_ref().clone();
-    let mut budgets = records.iter().filter_map(|record| match record {
-        Record::BudgetChanged(budget) => Some(budget),
-        _ => None,
-    });
-    if let Some(budget) = budgets.next_back() {
-        config.budget = budget.clone();
-    }
-    Search::replay(config, records).map_err(Failure::input)
+    Search::recorded(records).map_err(|error| Failure::Input(format!("state {}: {error}", folder.display())))
 }
 
 /// The trial that a person names: as `show` prints it, or `best`.

@@ -35,7 +35,6 @@ pub(crate) fn merge_search_spec() -> Value {
         immutable("merge"),
         immutable("objectives"),
         immutable("heldOut"),
-        immutable("search"),
         immutable("baselines"),
         rule(
             &format!("self.merge.method in {}", methods(MergeMethod::is_supported)),
@@ -96,7 +95,20 @@ pub(crate) fn objective() -> Value {
 }
 
 pub(crate) fn search_spec() -> Value {
-    json!([rule("!has(self.sigma) || self.sigma > 0.0", "sigma: expected a number above 0")])
+    json!([
+        immutable("algorithm"),
+        immutable("fitness"),
+        immutable("start"),
+        immutable("barrier"),
+        immutable("populationSize"),
+        immutable("sigma"),
+        immutable("seed"),
+        immutable("restarts"),
+        immutable("stop"),
+        immutable("greedy"),
+        immutable("finalists"),
+        rule("!has(self.sigma) || self.sigma > 0.0", "sigma: expected a number above 0")
+    ])
 }
 
 pub(crate) fn evaluation() -> Value {

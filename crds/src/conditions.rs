@@ -39,6 +39,8 @@ pub mod reason {
     pub const SEARCHING: &str = "Searching";
     /// Progressing: the finalists are scored on `test` and `heldout`.
     pub const FINAL_SCORES: &str = "FinalScores";
+    /// Progressing: a merge is scored on `test` without each of its checkpoints.
+    pub const CONTRIBUTION: &str = "Contribution";
     /// Progressing: checkpoints are published.
     pub const PUBLISHING: &str = "Publishing";
     /// Progressing: the spec is not accepted.

@@ -13,8 +13,9 @@ use crate::{
 
 /// A search over the merges of a pool of checkpoints.
 ///
-/// Immutable once created: `pool`, `merge`, `objectives`, `heldOut`, `search`, `baselines`, `storage.output` and what
-/// the evaluator runs (its image, command, args and env). Everything else may change while the search runs.
+/// Immutable once created: `pool`, `merge`, `objectives`, `heldOut`, `search` but `search.contribution`, `baselines`,
+/// `storage.output` and what the evaluator runs (its image, command, args and env). Everything else may change while the
+/// search runs.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "mergesearch.dev",
@@ -54,7 +55,7 @@ pub struct MergeSearchSpec {
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub held_out: Vec<HeldOut>,
-    /// The search algorithm. Every field has a default. Immutable.
+    /// The search algorithm, and what is measured at its end. Every field has a default.
     #[serde(default)]
     pub search: SearchSpec,
     /// What the search may spend. May be raised at any time: a completed search then goes on.

@@ -1,4 +1,4 @@
-//! `spec.search`: the algorithm and its constants.
+//! `spec.search`: the algorithm and its constants, and what is measured when it has ended.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,21 @@ pub struct SearchSpec {
     /// mean. Default: 8. Immutable.
     #[schemars(range(min = 1, max = 64))]
     pub finalists: i32,
+    /// Whose checkpoints are left out one at a time, to measure what each contributes: `best`, the best merge by search
+    /// fitness, or the trial of a merge. Each checkpoint with a weight then costs one more trial, on the `test` stage and
+    /// outside `budget.maxTrials`, once the finalists are scored; the other weights are scaled to the sum 1. May be set at
+    /// any time: a completed search then goes on. Default: none. Mutable. Example: `g0004-c012`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 72), regex(pattern = MERGE))]
+    #[schemars(extend("x-mergesearch-expected" = "best or the trial of a merge such as g0004-c012"))]
+    pub contribution: Option<String>,
 }
+
+/// `best` and the trials that merge checkpoints.
+const MERGE: &str = concat!(
+    "^(best|uniform|soup-[0-9]+|greedy-[0-9]{2,}|baseline-[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+    "|(r[0-9]+-)?(g[0-9]{4,}-c[0-9]{3,}|mean-g[0-9]{4,}))$"
+);
 
 impl Default for SearchSpec {
     fn default() -> Self {
@@ -64,6 +78,7 @@ impl Default for SearchSpec {
             stop: Stop::default(),
             greedy: Greedy::default(),
             finalists: defaults::FINALISTS,
+            contribution: None,
         }
     }
 }

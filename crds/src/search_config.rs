@@ -40,6 +40,9 @@ pub enum SearchConfigError {
     /// A name that no metric can have.
     #[error(transparent)]
     Metric(#[from] MetricNameError),
+    /// A text that names no merge to take apart.
+    #[error("spec.search.contribution: {0}")]
+    Contribution(#[from] engine::ContributionOfError),
 }
 
 /// The engine's configuration for a search over models of so many `layers`.
@@ -60,6 +63,7 @@ pub fn search_config(resource: &MergeSearch, layers: u32) -> Result<engine::Sear
         stop,
         greedy,
         finalists,
+        contribution,
     } = &spec.search;
     Ok(engine::SearchConfig {
         checkpoints: spec.pool.checkpoints.iter().map(checkpoint).collect::<Result<_, _>>()?,
@@ -90,11 +94,12 @@ pub fn search_config(resource: &MergeSearch, layers: u32) -> Result<engine::Sear
         stop: stop_criteria(stop),
         greedy_steps: if greedy.enabled { count(greedy.max_steps) } else { 0 },
         finalists: count(*finalists),
+        contribution: contribution.as_deref().map(str::parse).transpose()?,
         budget: budget(&spec.budget, &spec.evaluation),
     })
 }
 
-/// What a search may spend: the one part of its configuration that may change while it runs.
+/// What a search may spend; it may change while the search runs.
 pub fn budget(budget: &Budget, evaluation: &Evaluation) -> engine::Budget {
     let Budget { max_trials, max_failed_trials, max_duration, max_gpu_hours } = budget;
     let deadline = evaluation.active_deadline_seconds.unwrap_or(0);

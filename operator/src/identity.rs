@@ -123,6 +123,8 @@ impl JobKey {
             (role, Some(trial)) => format!("{role}-{trial}"),
             (role, None) => role.to_string(),
         };
+        // A pod's hostname comes from it, which has no dots.
+        let what = what.replace('.', "-");
         let attempt = if self.attempt == 0 { String::new() } else { format!("-a{}", self.attempt) };
         let whole = format!("{uid}/{what}{attempt}");
         let tail = format!("{attempt}-{}", &hexadecimal(&Sha256::digest(whole))[..HASH_LENGTH]);
@@ -197,11 +199,12 @@ mod tests {
     fn names_are_valid_and_tell_all_keys_apart() {
         let long = "l".repeat(63);
         let single = format!("final-single-{long}");
+        let without = format!("without-{long}.baseline-{long}");
         let mut names = std::collections::BTreeSet::new();
         let searches = ["recycle", "a.b", &"s".repeat(253)];
         for search in searches {
             for uid in ["1", "2"] {
-                for trial in ["g0004-c012", "uniform", &single] {
+                for trial in ["g0004-c012", "uniform", "without-a.g0004-c012", &single, &without] {
                     for role in [Role::Trial, Role::Collect, Role::Publish] {
                         for attempt in [0, 1, 12] {
                             let name = key(role, trial, attempt).name(search, uid);
@@ -215,6 +218,8 @@ mod tests {
         }
         let name = key(Role::Trial, "g0004-c012", 1).name("recycle", "1");
         assert!(name.starts_with("recycle-g0004-c012-a1-"), "{name}");
+        let name = key(Role::Trial, "without-sft-code.g0004-c012", 0).name("recycle", "1");
+        assert!(name.starts_with("recycle-without-sft-code-g0004-c012-"), "{name}");
     }
 
     #[test]

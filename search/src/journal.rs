@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Budget, SearchConfig};
+use crate::config::{Budget, ContributionOf, SearchConfig};
 use crate::trial::{TrialId, TrialResult};
 
 /// One thing that happened to a search.
@@ -42,6 +42,12 @@ pub enum Record {
     Finished(TrialResult),
     /// The budget was changed.
     BudgetChanged(Budget),
+    /// Another merge's checkpoints are to be left out one at a time.
+    ContributionChanged {
+        /// Which merge's; none's when it is missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<ContributionOf>,
+    },
     /// The time is over: nothing more is searched, the final stages follow.
     TimeExhausted,
 }

@@ -22,13 +22,13 @@ mod search;
 mod trial;
 
 pub use config::{
-    Baseline, Bound, Budget, ConfigError, Direction, Fitness, Granularity, HeldOut, Lambda, Objective,
-    Reference, SearchConfig, Start,
+    Baseline, Bound, Budget, ConfigError, ContributionOf, ContributionOfError, Direction, Fitness,
+    Granularity, HeldOut, Lambda, Objective, Reference, SearchConfig, Start,
 };
 pub use fitness::fitness_weights;
 pub use journal::{Chain, Journal, JournalError, Record, Vector};
 pub use search::{
-    EndReason, FailReason, GenerationSummary, LARGE_WEIGHTS, Outcome, Phase, Progress, RecordError,
-    ReplayError, Row, Search,
+    Contribution, Contributions, EndReason, FailReason, GenerationSummary, LARGE_WEIGHTS, Outcome, Phase,
+    Progress, RecordError, ReplayError, Row, Search,
 };
 pub use trial::{Stage, StageScores, Trial, TrialId, TrialIdError, TrialOutcome, TrialResult, TrialTime};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cma::{Cma, CmaConfig, Constants};
-use crate::config::{Budget, ConfigError, Granularity, Lambda, SearchConfig};
+use crate::config::{Budget, ConfigError, ContributionOf, Granularity, Lambda, SearchConfig};
 use crate::encoding::{Decoded, Encoding, Shape, shorten};
 use crate::journal::hexadecimal;
 
@@ -46,6 +46,10 @@ impl Problem {
 
     pub(crate) fn set_budget(&mut self, budget: Budget) {
         self.config.budget = budget;
+    }
+
+    pub(crate) fn set_contribution(&mut self, of: Option<ContributionOf>) {
+        self.config.contribution = of;
     }
 
     /// Coordinates that CMA-ES searches in.

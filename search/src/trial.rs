@@ -72,9 +72,22 @@ pub enum TrialId {
     },
     /// The final stages of a search trial: `final-g0004-c012`.
     Final(Box<Self>),
+    /// A search trial's merge without one of its checkpoints, in stage `test`: `without-NAME.g0004-c012`. No name of a
+    /// checkpoint has a dot, so the text reads back.
+    Without {
+        /// The merge with all of its checkpoints; a search trial.
+        subject: Box<Self>,
+        /// The checkpoint that is left out.
+        checkpoint: CheckpointName,
+    },
 }
 
 impl TrialId {
+    /// Whether the trial is evaluated in stage `search`: those that steer the search, and count against its trials.
+    pub const fn is_of_search(&self) -> bool {
+        !matches!(self, Self::Final(_) | Self::Without { .. })
+    }
+
     /// Whether the trial is a reference that every search is compared with.
     pub const fn is_baseline(&self) -> bool {
         matches!(
@@ -101,6 +114,7 @@ impl fmt::Display for TrialId {
                 write!(formatter, "{}mean-g{generation:04}", restart_prefix(*restart))
             }
             Self::Final(subject) => write!(formatter, "final-{subject}"),
+            Self::Without { subject, checkpoint } => write!(formatter, "without-{checkpoint}.{subject}"),
         }
     }
 }
@@ -124,11 +138,14 @@ impl FromStr for TrialId {
 }
 
 fn parse(text: &str) -> Option<TrialId> {
+    let of_search = |text: &str| parse(text).filter(TrialId::is_of_search).map(Box::new);
     if let Some(subject) = text.strip_prefix("final-") {
-        return match parse(subject)? {
-            TrialId::Final(_) => None,
-            subject => Some(TrialId::Final(Box::new(subject))),
-        };
+        return of_search(subject).map(TrialId::Final);
+    }
+    if let Some(rest) = text.strip_prefix("without-") {
+        let (name, subject) = rest.split_once('.')?;
+        let checkpoint = CheckpointName::try_from(name).ok()?;
+        return Some(TrialId::Without { subject: of_search(subject)?, checkpoint });
     }
     if let Some(name) = text.strip_prefix("single-") {
         return CheckpointName::try_from(name).ok().map(TrialId::Single);
@@ -237,6 +254,14 @@ pub struct StageScores {
 mod tests {
     use super::*;
 
+    fn own(name: &str) -> TrialId {
+        TrialId::Own(CheckpointName::try_from(name).unwrap())
+    }
+
+    fn without(name: &str, subject: TrialId) -> TrialId {
+        TrialId::Without { subject: Box::new(subject), checkpoint: CheckpointName::try_from(name).unwrap() }
+    }
+
     #[test]
     fn every_identity_reads_back_from_its_text() {
         let candidate = TrialId::Candidate { restart: 1, generation: 4, index: 12 };
@@ -244,13 +269,15 @@ mod tests {
             (TrialId::Single(CheckpointName::try_from("sft-1").unwrap()), "single-sft-1"),
             (TrialId::Base, "base"),
             (TrialId::Uniform, "uniform"),
-            (TrialId::Own(CheckpointName::try_from("production").unwrap()), "baseline-production"),
+            (own("production"), "baseline-production"),
             (TrialId::Soup(4), "soup-4"),
             (TrialId::Greedy(3), "greedy-03"),
             (TrialId::Candidate { restart: 0, generation: 4, index: 12 }, "g0004-c012"),
             (candidate.clone(), "r1-g0004-c012"),
             (TrialId::Mean { restart: 0, generation: 13 }, "mean-g0013"),
-            (TrialId::Final(Box::new(candidate)), "final-r1-g0004-c012"),
+            (TrialId::Final(Box::new(candidate.clone())), "final-r1-g0004-c012"),
+            (without("sft-1", candidate), "without-sft-1.r1-g0004-c012"),
+            (without("without-b", own("a-without-b")), "without-without-b.baseline-a-without-b"),
         ] {
             assert_eq!(id.to_string(), text);
             assert_eq!(text.parse::<TrialId>().unwrap(), id);
@@ -259,7 +286,20 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "g4-c12", "r0-g0004-c012", "final-final-base", "single-", "soup-04", "Base"] {
+        for text in [
+            "",
+            "g4-c12",
+            "r0-g0004-c012",
+            "final-final-base",
+            "single-",
+            "soup-04",
+            "Base",
+            "without-a",
+            "without-.uniform",
+            "without-a.final-uniform",
+            "without-a.without-b.uniform",
+            "final-without-a.uniform",
+        ] {
             assert!(text.parse::<TrialId>().is_err(), "{text:?}");
         }
     }

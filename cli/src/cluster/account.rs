@@ -248,6 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn what_each_checkpoint_contributes_is_told() {
+        let fixture = Fixture::taken_apart();
+        let (account, replayed) = account(&fixture);
+        let best = account.report.as_ref().unwrap().best.clone().unwrap();
+        let title =
+            format!("\nWhat each checkpoint contributes to {best} (test fitness with it minus without it");
+        let text = account.text(replayed.as_ref());
+        assert_contains(&text, &[&title, "     code  "]);
+        let data: serde_json::Value = serde_json::from_str(&account.json().unwrap()).unwrap();
+        let contribution = &data["report"]["contribution"];
+        assert_eq!(contribution["subject"], best.to_string());
+        assert_eq!(contribution["checkpoints"].as_array().unwrap().len(), 3);
+        let difference = &contribution["checkpoints"][0]["difference"];
+        assert!(difference["value"].is_number() && difference["stderr"].is_number(), "{difference}");
+    }
+
+    #[test]
     fn a_running_search_names_its_running_trials() {
         let fixture = Fixture::running();
         let (account, replayed) = account(&fixture);

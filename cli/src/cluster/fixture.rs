@@ -46,7 +46,16 @@ pub(super) struct Fixture {
 impl Fixture {
     /// One that has ended with a result; its journal has three chunks.
     pub(super) fn completed() -> Self {
-        let resource = Manifest::parse(MANIFEST, Place::Cluster).unwrap().resource;
+        Self::completed_as(MANIFEST)
+    }
+
+    /// One that has ended and has left the checkpoints of its best merge out.
+    pub(super) fn taken_apart() -> Self {
+        Self::completed_as(&MANIFEST.replace("  budget:", "  search: {contribution: best}\n  budget:"))
+    }
+
+    fn completed_as(manifest: &str) -> Self {
+        let resource = Manifest::parse(manifest, Place::Cluster).unwrap().resource;
         let mut search = Search::new(search_config(&resource, 0).unwrap()).unwrap();
         // 2026-01-01, and one trial a minute.
         let mut started = 1_767_225_600.0;

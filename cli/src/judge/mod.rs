@@ -3,16 +3,18 @@
 //! Both are chosen by search fitness and reported by test scores: choosing by test scores would report luck. The
 //! difference is paired item by item where the evaluator keeps scores of items.
 
+mod contribution;
 mod items;
 
 use std::path::Path;
 
 use mergesearch_search::results::{
-    Difference, MetricName, difference_from_errors, paired_difference, rank_agreement,
+    Difference, ItemScores, MetricName, difference_from_errors, paired_difference, rank_agreement,
 };
 use mergesearch_search::{Direction, Row, Search, SearchConfig, Stage, TrialId, fitness_weights};
 use serde::Serialize;
 
+pub(crate) use self::contribution::contributions;
 use self::items::item_scores;
 use crate::state::trial_folder;
 
@@ -65,7 +67,7 @@ impl Gains {
     /// `ours` minus `theirs` on test items; `None` when one of them has no test scores. `state` as in [`Verdict::of`].
     pub(crate) fn of(search: &Search, state: Option<&Path>, ours: &Row, theirs: &Row) -> Option<Self> {
         let config = search.config();
-        let parts = objective_parts(config)?;
+        let parts = test_parts(config)?;
         let signed = config.objectives.iter().zip(&parts).map(|(objective, part)| {
             let part = Part { factor: objective.direction.sign(), metric: part.metric, index: part.index };
             compare(state, Stage::Test, &[part], ours, theirs)
@@ -91,7 +93,7 @@ impl Verdict {
         let (best, baseline) = (search.best()?, search.best_baseline()?);
         let (ours, theirs) = (search.row(&best)?, search.row(&baseline)?);
         let config = search.config();
-        let objectives = objective_parts(config)?;
+        let objectives = test_parts(config)?;
         let watched: Vec<Part<'_>> = config
             .held_out
             .iter()
@@ -171,14 +173,28 @@ impl Verdict {
     }
 }
 
-/// The objectives as parts of the fitness; `None` when one has no metric in stage `test`.
-fn objective_parts(config: &SearchConfig) -> Option<Vec<Part<'_>>> {
+/// What the fitness on test items is made of.
+fn test_parts(config: &SearchConfig) -> Option<Vec<Part<'_>>> {
     let factors = fitness_weights(&config.objectives);
-    let parts = config.objectives.iter().zip(factors).enumerate().map(|(index, (objective, factor))| {
-        let metric = objective.metric.get(&Stage::Test)?;
-        Some(Part { factor, metric, index })
-    });
-    parts.collect()
+    let objectives = config.objectives.iter().zip(factors).enumerate();
+    objectives
+        .map(|(index, (objective, factor))| {
+            Some(Part { factor, metric: objective.metric.get(&Stage::Test)?, index })
+        })
+        .collect()
+}
+
+/// Scores of the items of each part, as a trial's evaluator kept them in a stage; `None` when it kept none.
+fn items_of(files: &Path, trial: &TrialId, stage: Stage, parts: &[Part<'_>]) -> Option<Vec<ItemScores>> {
+    let folder = trial_folder(files, trial).join(stage.as_str());
+    parts.iter().map(|part| item_scores(&folder, part.metric)).collect()
+}
+
+/// The difference paired by items; `None` when the trials were not scored on the same ones.
+fn paired(parts: &[Part<'_>], ours: &[ItemScores], theirs: &[ItemScores]) -> Option<Difference> {
+    let pairs = parts.iter().zip(ours.iter().zip(theirs));
+    let pairs: Vec<_> = pairs.map(|(part, (ours, theirs))| (part.factor, ours, theirs)).collect();
+    paired_difference(&pairs).ok()
 }
 
 /// Paired by items when both trials have the same ones, else from the metrics' errors; `None` without scores.
@@ -186,22 +202,11 @@ fn compare(files: Option<&Path>, stage: Stage, parts: &[Part<'_>], ours: &Row, t
     if parts.is_empty() {
         return None;
     }
-    let folder = |files: &Path, row: &Row| {
-        trial_folder(files, &TrialId::Final(Box::new(row.trial.clone()))).join(stage.as_str())
-    };
-    let items = |row: &Row| {
-        let results = folder(files?, row);
-        parts.iter().map(|part| item_scores(&results, part.metric)).collect::<Option<Vec<_>>>()
-    };
-    if let (Some(our_items), Some(their_items)) = (items(ours), items(theirs)) {
-        let pairs: Vec<_> = parts
-            .iter()
-            .zip(our_items.iter().zip(&their_items))
-            .map(|(part, (ours, theirs))| (part.factor, ours, theirs))
-            .collect();
-        if let Ok(difference) = paired_difference(&pairs) {
-            return Some(difference.into());
-        }
+    let items = |row: &Row| items_of(files?, &TrialId::Final(Box::new(row.trial.clone())), stage, parts);
+    if let (Some(our_items), Some(their_items)) = (items(ours), items(theirs))
+        && let Some(difference) = paired(parts, &our_items, &their_items)
+    {
+        return Some(difference.into());
     }
     let scores = |row: &Row, index: usize| match stage {
         Stage::Search => row.search.get(index).copied(),

@@ -99,6 +99,7 @@ fn phase(progress: &Progress) -> String {
         Phase::Generations => format!("generation {}", progress.generation),
         Phase::FinalMean => "final mean".to_owned(),
         Phase::Finals => "final scores".to_owned(),
+        Phase::Contribution => "contribution".to_owned(),
         Phase::Ended => "ended".to_owned(),
     }
 }

@@ -47,6 +47,7 @@ impl Plain {
                 )),
                 Phase::FinalMean => message("evaluating the final mean"),
                 Phase::Finals => message("scoring the finalists on test and held-out items"),
+                Phase::Contribution => message("leaving checkpoints out of a merge, one at a time"),
                 Phase::Ended => message(format_args!("ended: {}", done(moment))),
             }
         }

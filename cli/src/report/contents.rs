@@ -5,10 +5,11 @@ use std::path::Path;
 
 use mergesearch_recipe::Recipe;
 use mergesearch_report::{
-    Fact, Generation, Judgement, Kind, Metric, Report as Contents, Roles, Score, Span, Timeline, Trial,
+    CheckpointContribution, Contribution, Fact, Generation, Judgement, Kind, Metric, Report as Contents,
+    Roles, Score, Span, Timeline, Trial,
 };
 use mergesearch_search::results::Measurement;
-use mergesearch_search::{Direction, Row, Search, TrialId};
+use mergesearch_search::{Contributions, Direction, Row, Search, TrialId};
 
 use super::Source;
 use crate::judge::{Gains, fitness_of};
@@ -71,7 +72,7 @@ pub(super) fn contents(name: &str, search: &Search, report: &Report, source: Sou
         },
         roles,
         timeline: report.timeline.as_ref().map(timeline),
-        contribution: None,
+        contribution: report.contribution.as_ref().map(|contributions| contribution(search, contributions)),
     }
 }
 
@@ -154,7 +155,7 @@ fn kind(id: &TrialId) -> Kind {
         TrialId::Greedy(_) => Kind::Greedy,
         TrialId::Candidate { .. } => Kind::Candidate,
         TrialId::Mean { .. } => Kind::Mean,
-        TrialId::Final(subject) => kind(subject),
+        TrialId::Final(subject) | TrialId::Without { subject, .. } => kind(subject),
     }
 }
 
@@ -196,6 +197,15 @@ fn generations(report: &Report, rows: &[Row]) -> Vec<Generation> {
         })
     });
     closed.collect()
+}
+
+fn contribution(search: &Search, contributions: &Contributions) -> Contribution {
+    let checkpoints = contributions.checkpoints.iter().map(|one| CheckpointContribution {
+        name: one.checkpoint.to_string(),
+        weight: rounded(one.weights.iter().sum::<f64>() / one.weights.len().max(1) as f64, WEIGHT_DIGITS),
+        gain: one.difference.map(|difference| score(difference.value, difference.stderr)),
+    });
+    Contribution { of: called(search, &contributions.subject), checkpoints: checkpoints.collect() }
 }
 
 fn timeline(timeline: &show::Timeline) -> Timeline {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mergesearch_search::{
-    Outcome, Phase, Record, RecordError, Search, StageScores, Trial, TrialId, TrialOutcome, TrialResult,
+    Outcome, Record, RecordError, Search, StageScores, Trial, TrialId, TrialOutcome, TrialResult,
 };
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
@@ -105,7 +105,7 @@ impl Executor {
     /// How long may still be searched; `None` without a limit or when searching is over anyway.
     fn time_left(&self) -> Option<Duration> {
         let limit = self.search.config().budget.max_seconds?;
-        if self.time_is_over || matches!(self.search.progress().phase, Phase::Finals | Phase::Ended) {
+        if self.time_is_over || self.search.progress().phase.is_after_search() {
             return None;
         }
         let stages = if self.search.config().held_out.is_empty() { 1 } else { 2 };

@@ -1,5 +1,6 @@
 //! `mergesearch show`: what came out so far, read from the state folder alone.
 
+mod contribution;
 mod report;
 mod table;
 mod timeline;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use mergesearch_search::{GenerationSummary, Outcome, Progress, Row, Search, TrialId};
+use mergesearch_search::{Contributions, GenerationSummary, Outcome, Progress, Row, Search, TrialId};
 use serde::Serialize;
 
 use super::timeline::Timeline;
-use crate::judge::Verdict;
+use crate::judge::{Verdict, contributions};
 use crate::state::{Published, StateError, published, spent};
 
 /// Everything that is known of a search.
@@ -35,6 +35,8 @@ pub(crate) struct Report {
     pub(crate) best: Option<TrialId>,
     /// The best against the best baseline.
     pub(crate) comparison: Option<Comparison>,
+    /// What each checkpoint contributes to the merge of `search.contribution`, in the pool's order.
+    pub(crate) contribution: Option<Contributions>,
     /// Closed generations.
     pub(crate) generations: Vec<GenerationSummary>,
     /// When the trials ran; `None` when that is not known of any.
@@ -108,6 +110,7 @@ impl Report {
                 .and_then(|id| search.row(id)),
             best: search.best(),
             comparison,
+            contribution: contributions(search, state),
             generations: search.history().to_vec(),
             timeline: Timeline::new(search.times(), parallel_trials),
             published,
@@ -138,6 +141,7 @@ pub(crate) fn called(search: &Search, id: &TrialId) -> String {
         | TrialId::Base
         | TrialId::Candidate { .. }
         | TrialId::Mean { .. }
-        | TrialId::Final(_) => id.to_string(),
+        | TrialId::Final(_)
+        | TrialId::Without { .. } => id.to_string(),
     }
 }

@@ -5,8 +5,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use mergesearch_search::results::Measurement;
 use mergesearch_search::{Row, Search, TrialId};
 
-use super::Report;
 use super::report::called;
+use super::{Report, contribution};
 use crate::judge::{arrow, fitness_of};
 
 /// All that `show` prints.
@@ -37,6 +37,9 @@ pub(super) fn text(search: &Search, report: &Report) -> String {
 ",
             ]);
         }
+    }
+    if let Some(contributions) = &report.contribution {
+        text.extend(["\n", &contribution::text(search.config(), contributions)]);
     }
     for warning in &report.warnings {
         text.extend(["warning: ", warning, "\n"]);
@@ -182,7 +185,8 @@ pub(crate) fn columns<const N: usize>(rows: impl IntoIterator<Item = [String; N]
     if table.is_empty() { String::new() } else { finish(&table) }
 }
 
-fn plain(header: Vec<String>) -> Table {
+/// An empty table whose columns but the first are numbers.
+pub(super) fn plain(header: Vec<String>) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     for column in table.column_iter_mut().skip(1) {
@@ -191,7 +195,8 @@ fn plain(header: Vec<String>) -> Table {
     table
 }
 
-fn finish(table: &Table) -> String {
+/// The lines of a table.
+pub(super) fn finish(table: &Table) -> String {
     let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
     lines.collect()
 }

@@ -49,7 +49,7 @@ pub(crate) enum Part {
     Baselines,
     /// What CMA-ES proposed, on search items.
     Searched,
-    /// The finalists, on test and held-out items.
+    /// The finalists, on test and held-out items, and merges without one of their checkpoints.
     Finals,
 }
 
@@ -73,7 +73,7 @@ impl Timeline {
 impl Span {
     fn new(trial: TrialId, time: TrialTime, first_start: f64) -> Self {
         let part = match &trial {
-            TrialId::Final(_) => Part::Finals,
+            id if !id.is_of_search() => Part::Finals,
             id if id.is_baseline() => Part::Baselines,
             _ => Part::Searched,
         };
@@ -175,8 +175,9 @@ mod tests {
 
     #[test]
     fn finals_count_only_where_the_search_went_on_after_them() {
-        let ended = [("base", 0.0, 10.0), ("final-base", 1000.0, 1500.0)];
-        assert_usage(&ended, 1, 1.0, 0);
+        for last in ["final-base", "without-a.uniform"] {
+            assert_usage(&[("base", 0.0, 10.0), (last, 1000.0, 1500.0)], 1, 1.0, 0);
+        }
         let continued = [("base", 0.0, 10.0), ("final-base", 10.0, 15.0), ("g0001-c000", 20.0, 25.0)];
         assert_usage(&continued, 1, 0.8, 0);
     }

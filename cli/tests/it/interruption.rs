@@ -115,6 +115,40 @@ fn a_completed_search_goes_on_with_a_larger_budget_and_otherwise_only_tells_its_
 }
 
 #[test]
+fn a_completed_search_goes_on_when_it_is_asked_what_each_checkpoint_contributes() {
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.run().code, 0);
+    let evaluations = fixture.evaluations().len();
+    assert!(fixture.report()["contribution"].is_null());
+    fixture.set("/search/contribution", json!("best"));
+    let asked = fixture.run();
+    assert_eq!(asked.code, 0, "{}", asked.stderr);
+    let report = fixture.report();
+    let best = report["best"].as_str().unwrap();
+    let title = format!("What each checkpoint contributes to {best} (test fitness with it minus without it");
+    assert!(asked.stdout.contains(&title), "{}", asked.stdout);
+    let added = fixture.evaluations().split_off(evaluations);
+    assert_eq!(added.len(), 4, "{added:?}");
+    assert!(added.iter().all(|one| one.ends_with(&format!(".{best} test"))), "{added:?}");
+    for checkpoint in report["contribution"]["checkpoints"].as_array().unwrap() {
+        assert_eq!(checkpoint["difference"]["pairedItems"], 40, "{checkpoint}");
+    }
+    // The most harmful to leave out is one of those that the objectives want.
+    let table = asked.stdout.split(&title).nth(1).unwrap();
+    let first = table.lines().nth(3).unwrap().split_whitespace().next().unwrap();
+    assert!(["c0", "c1", "c2"].contains(&first), "{table}");
+    let exported = fixture.mergesearch(&["export", &format!("without-{first}.{best}")]);
+    assert_eq!(exported.code, 0, "{}", exported.stderr);
+    assert_eq!(fixture.run().code, 0);
+    assert_eq!((fixture.evaluations().len(), fixture.repeated().len()), (evaluations + 4, 0));
+
+    fixture.set("/search/contribution", json!("g0999-c000"));
+    let unknown = fixture.run();
+    assert_eq!(unknown.code, 0, "{}", unknown.stderr);
+    assert!(unknown.stdout.contains("warning: search.contribution: this search has no trial g0999-c000"));
+}
+
+#[test]
 fn a_checkpoint_that_changed_meanwhile_is_refused() {
     let fixture = Fixture::new();
     assert_eq!(fixture.run().code, 0);

@@ -2,6 +2,7 @@
 //! operator (`Accepted=False`).
 
 mod budget;
+mod contribution;
 mod execution;
 mod merge;
 mod objectives;
@@ -45,6 +46,7 @@ pub(crate) fn find(resource: &MergeSearch, place: Place, findings: &mut Findings
     template::check(spec, place, findings);
     execution::check(spec, place, findings);
     budget::check(spec, findings);
+    contribution::check(spec, findings);
 }
 
 fn name(resource: &MergeSearch, findings: &mut Findings) {

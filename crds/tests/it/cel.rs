@@ -112,6 +112,7 @@ fn what_steers_the_search_can_not_change_and_the_rest_can() {
         ("/heldOut", Value::Null),
         ("/search/seed", json!(1)),
         ("/search/sigma", Value::Null),
+        ("/search/stop/tolX", json!(0.1)),
         ("/baselines", Value::Null),
         ("/storage/output", json!("s3://other/a")),
     ];
@@ -125,6 +126,8 @@ fn what_steers_the_search_can_not_change_and_the_rest_can() {
         ("/budget/maxTrials", json!(400)),
         ("/budget/maxDuration", Value::Null),
         ("/suspend", json!(true)),
+        ("/search/contribution", json!("g0004-c012")),
+        ("/search/contribution", Value::Null),
         ("/publish/top", json!(3)),
         ("/execution/parallelTrials", json!(2)),
         ("/execution/queueName", Value::Null),

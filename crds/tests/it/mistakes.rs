@@ -78,6 +78,11 @@ pub(crate) const SHAPE: &[Mistake] = &[
         "not valid YAML: duplicate mapping key `budget` is not allowed here",
     ),
     ("maxTrials: 60", "maxTrials: 60\n    maxDuration: 3 days", "spec.budget.maxDuration: "),
+    (
+        "spec:\n",
+        "spec:\n  search: {contribution: single-a}\n",
+        "spec.search.contribution: expected best or the trial of a merge such as g0004-c012, found \"single-a\"",
+    ),
 ];
 
 /// Mistakes that the rules find; each is the only one.
@@ -203,6 +208,16 @@ pub(crate) const RULES: &[Mistake] = &[
         "spec.heldOut[0].metric: \"task/acc\" is the metric of spec.objectives[0]; expected one that is not optimised",
     ),
     ("spec:\n", "spec:\n  search: {sigma: 0}\n", "spec.search.sigma: expected a number above 0, found 0"),
+    (
+        "spec:\n",
+        "spec:\n  search: {contribution: baseline-production}\n",
+        "spec.search.contribution: no merge of spec.baselines has the name \"production\"",
+    ),
+    (
+        "spec:\n",
+        "spec:\n  search: {contribution: soup-04}\n",
+        "spec.search.contribution: expected best or a trial such as g0004-c012, found \"soup-04\"",
+    ),
     (
         "maxTrials: 60",
         "maxTrials: 30",

@@ -2,7 +2,7 @@
 
 use mergesearch_crds::{Manifest, MergeSearch, Place, Plan, SearchConfigError, search_config};
 use mergesearch_search::cma::Stagnation;
-use mergesearch_search::{Bound, Granularity, Lambda, Reference, Search, Stage};
+use mergesearch_search::{Bound, ContributionOf, Granularity, Lambda, Reference, Search, Stage};
 
 fn read(text: &str, place: Place) -> MergeSearch {
     Manifest::parse(text, place).unwrap_or_else(|errors| panic!("{errors}")).resource
@@ -32,6 +32,7 @@ fn every_field_of_the_full_example_arrives() {
     assert_eq!(config.objectives[2].constraint, Some(Bound::Absolute(7.5)));
     assert_eq!(config.stop.tolstagnation, Stagnation::Generations(200));
     assert_eq!((config.population_size, config.sigma, config.greedy_steps), (Some(12), Some(0.1), 15));
+    assert_eq!(config.contribution, Some(ContributionOf::Best));
     let budget = &config.budget;
     assert_eq!(budget.max_seconds, Some(36.0 * 3600.0));
     assert_eq!(budget.max_gpu_seconds, Some(400.0 * 3600.0));

@@ -9,7 +9,7 @@ use super::memory::History;
 use crate::pods::evaluator_hash;
 
 /// The configuration and warnings of an accepted spec, or the reason and the sentence.
-pub(super) type Checked = Result<(SearchConfig, String), (&'static str, String)>;
+pub(super) type Checked = Result<(SearchConfig, Vec<String>), (&'static str, String)>;
 
 impl Pass<'_> {
     /// Sets `Accepted`. Gives the engine's configuration as the spec has it now, when the spec is accepted.
@@ -21,9 +21,12 @@ impl Pass<'_> {
             known.map_or_else(|| checked(self.observed.resource, &self.memory.history), |(_, known)| known);
         self.memory.checked = Some((version, checked.clone()));
         match checked {
-            Ok((config, warnings)) => {
-                self.conditions.accepted(&warnings);
-                self.change_budget(&config);
+            Ok((config, mut warnings)) => {
+                if let Some(search) = self.memory.search_mut() {
+                    search.adopt(&config);
+                    warnings.extend(search.contribution_warnings());
+                }
+                self.conditions.accepted(&warnings.join("\n"));
                 Some(config)
             }
             Err((reason, message)) => {
@@ -32,14 +35,6 @@ impl Pass<'_> {
                 }
                 None
             }
-        }
-    }
-
-    fn change_budget(&mut self, config: &SearchConfig) {
-        if let Some(search) = self.memory.search_mut()
-            && search.config().budget != config.budget
-        {
-            search.change_budget(config.budget.clone());
         }
     }
 }
@@ -65,8 +60,7 @@ fn checked(resource: &MergeSearch, history: &History) -> Checked {
     let layers = start.map_or(u32::MAX, |start| u32::try_from(start.layers).unwrap_or(0));
     let config = search_config(resource, layers).map_err(|error| invalid(&error))?;
     Search::new(config.clone()).map_err(|error| invalid(&error))?;
-    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    Ok((config, warnings.join("\n")))
+    Ok((config, warnings.iter().map(ToString::to_string).collect()))
 }
 
 /// Refuses what the types have and this version does not do.

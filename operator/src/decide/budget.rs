@@ -1,6 +1,6 @@
 //! Time: `budget.maxDuration` counts the hours in which a search runs, and keeps enough of them for the final scores.
 
-use mergesearch_search::{Phase, Search};
+use mergesearch_search::Search;
 
 use super::{IntoTime as _, Pass};
 
@@ -18,7 +18,7 @@ impl Pass<'_> {
         let capacity = f64::from(self.resource().spec.execution.parallel_trials);
         let Some(search) = self.memory.search_mut() else { return };
         let Some(limit) = search.config().budget.max_seconds else { return };
-        if matches!(search.progress().phase, Phase::Finals | Phase::Ended) {
+        if search.progress().phase.is_after_search() {
             return;
         }
         let left = limit - active - reserve(search, active, capacity);

@@ -59,6 +59,9 @@ impl Pass<'_> {
             Phase::Generations => (reason::SEARCHING, format!("generation {generation}; {counts}")),
             Phase::FinalMean => (reason::SEARCHING, format!("the final mean is evaluated; {counts}")),
             Phase::Finals => (reason::FINAL_SCORES, format!("the finalists are scored; {counts}")),
+            Phase::Contribution => {
+                (reason::CONTRIBUTION, format!("checkpoints are left out one at a time; {counts}"))
+            }
             Phase::Ended => (reason::PUBLISHING, "the best merges are published".to_owned()),
         }
     }

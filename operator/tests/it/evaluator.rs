@@ -93,7 +93,8 @@ pub(crate) fn undisturbed(resource: &MergeSearch) -> Arc<Search> {
     Arc::clone(known.entry(seed).or_insert_with(|| Arc::new(run(resource))))
 }
 
-fn run(resource: &MergeSearch) -> Search {
+/// The search with nothing in its way, run here.
+pub(crate) fn run(resource: &MergeSearch) -> Search {
     let mut search = Search::new(search_config(resource, 4).unwrap()).unwrap();
     while search.outcome().is_none() {
         let trials = search.trials(1);

@@ -176,10 +176,15 @@ impl SearchConfig {
         problem.map_or(Ok(()), |problem| Err(ConfigError::Granularity(problem)))
     }
 
-    /// The path of the first field in which two configurations differ, budgets aside.
+    /// The path of the first field in which two configurations differ, aside from those that may change.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let value = |config: &Self| {
-            serde_json::to_value(Self { budget: self.budget.clone(), ..config.clone() }).unwrap_or_default()
+            let unchanged = Self {
+                budget: self.budget.clone(),
+                contribution: self.contribution.clone(),
+                ..config.clone()
+            };
+            serde_json::to_value(unchanged).unwrap_or_default()
         };
         first_difference(&value(self), &value(other))
     }

@@ -1,6 +1,7 @@
 //! What a search is about: the pool, the objectives, how to search and how much may be spent.
 
 mod check;
+mod contribution;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::results::MetricName;
 use crate::trial::Stage;
 
 pub use self::check::ConfigError;
+pub use self::contribution::{ContributionOf, ContributionOfError};
 
 /// Everything that decides which trials a search makes. Two searches with equal configurations and equal scores make
 /// the same trials.
@@ -61,7 +63,10 @@ pub struct SearchConfig {
     pub greedy_steps: usize,
     /// The most members of the front that the final stages score, besides the baselines and the final mean.
     pub finalists: usize,
-    /// What may be spent; the only part that may change while a search runs.
+    /// Whose checkpoints are left out one at a time when the finalists are scored; may change at any time. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contribution: Option<ContributionOf>,
+    /// What may be spent; may change at any time.
     pub budget: Budget,
 }
 

@@ -1,9 +1,12 @@
 //! How much better one trial is than another, with an honest error, and how far two scores agree about the order.
 
+use serde::{Deserialize, Serialize};
+
 use super::{ItemScores, Measurement};
 
 /// A difference of fitness, in the fitness's unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Difference {
     /// The first trial's fitness minus the second's: the weighted mean of the objectives.
     pub value: f64,

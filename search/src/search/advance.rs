@@ -117,7 +117,7 @@ impl Search {
 
     /// Offers a feasible search trial to the archive.
     fn enter_archive(&mut self, id: &TrialId) {
-        if matches!(id, TrialId::Final(_)) || self.fitness(id).is_none() {
+        if !id.is_of_search() || self.fitness(id).is_none() {
             return;
         }
         let Some(scores) = self.search_scores(id) else { return };

@@ -17,7 +17,8 @@ impl Search {
         ];
         let mean = self.final_mean().map(|(id, _)| id);
         let mut subjects: Vec<TrialId> = Vec::new();
-        for id in baselines.into_iter().flatten().chain(self.finalists_of_front()).chain(mean) {
+        let last = mean.into_iter().chain(self.taken_apart());
+        for id in baselines.into_iter().flatten().chain(self.finalists_of_front()).chain(last) {
             let id = self.without_duplicate(id);
             if self.search_scores(&id).is_some() && !subjects.contains(&id) {
                 subjects.push(id);
@@ -27,9 +28,9 @@ impl Search {
     }
 
     /// How many trials the final stages have at most: best single, uniform, greedy soup, best baseline and final mean,
-    /// the base if there is one, and the front's finalists. What a budget keeps back for them.
+    /// the base if there is one, the front's finalists, and what leaves checkpoints out. What a budget keeps back for them.
     pub fn most_finals(&self) -> usize {
-        5 + usize::from(self.config().base.is_some()) + self.config().finalists
+        5 + usize::from(self.config().base.is_some()) + self.config().finalists + self.most_contributions()
     }
 
     /// The single checkpoint with the best search fitness.
@@ -65,6 +66,11 @@ impl Search {
     /// The trial of the greedy soup as far as it has come.
     pub fn greedy_soup(&self) -> Option<TrialId> {
         self.greedy().map(|greedy| self.without_duplicate(greedy.trial))
+    }
+
+    /// The trial that scores a search trial's merge in the final stages.
+    pub(super) fn final_of(&self, id: &TrialId) -> TrialId {
+        TrialId::Final(Box::new(self.without_duplicate(id.clone())))
     }
 
     /// The trial whose result this one has.

@@ -6,9 +6,11 @@
 //! bit, and so does a serialised snapshot.
 //!
 //! One module for each question: `advance` (what follows from a record), `propose` (which trial comes next), `greedy`
-//! and `rounds` (the baselines), `finals` (who is scored in the end), `view` (what people are shown).
+//! and `rounds` (the baselines), `finals` (who is scored in the end), `contribution` (what a merge is without each of its
+//! checkpoints), `view` (what people are shown).
 
 mod advance;
+mod contribution;
 mod finals;
 mod greedy;
 mod optimizer;
@@ -23,13 +25,14 @@ use serde::{Deserialize, Serialize};
 
 use self::optimizer::Optimizer;
 use crate::archive::Archive;
-use crate::config::{Budget, ConfigError, SearchConfig};
+use crate::config::{Budget, ConfigError, ContributionOf, SearchConfig};
 use crate::fitness::Yardstick;
 use crate::journal::{Record, Vector};
 use crate::problem::Problem;
 use crate::results::Measurement;
 use crate::trial::{Stage, Trial, TrialId, TrialOutcome, TrialResult, TrialTime};
 
+pub use self::contribution::{Contribution, Contributions};
 pub use self::optimizer::{EndReason, GenerationSummary};
 pub use self::view::{LARGE_WEIGHTS, Phase, Progress, Row};
 
@@ -127,7 +130,9 @@ pub enum ReplayError {
     #[error("journal: expected the search's configuration in its first record, and only there")]
     Unopened,
     /// The journal is that of another search.
-    #[error("{field} differs from the search that the journal belongs to; only the budget may change")]
+    #[error(
+        "{field} differs from the search that the journal belongs to; only budget and search.contribution may change"
+    )]
     Changed {
         /// Path of the first field that differs.
         field: String,
@@ -178,8 +183,8 @@ impl Search {
         })
     }
 
-    /// The search that a journal tells of, going on under `config`. An empty journal is a new search. A budget other
-    /// than the journal's is taken over, with a record of its own.
+    /// The search that a journal tells of, going on under `config`. An empty journal is a new search. What may change
+    /// and is other than the journal has it is taken over, with records of its own.
     ///
     /// # Errors
     /// When the journal belongs to another configuration or does not follow from its own records.
@@ -187,23 +192,31 @@ impl Search {
         config: SearchConfig,
         records: impl IntoIterator<Item = Record>,
     ) -> Result<Self, ReplayError> {
-        let budget = config.budget.clone();
-        let mut records = records.into_iter();
-        let mut search = match records.next() {
+        let mut records = records.into_iter().peekable();
+        match records.peek() {
             None => return Ok(Self::new(config)?),
             Some(Record::Opened { config: opened }) => {
                 if let Some(field) = opened.difference(&config) {
                     return Err(ReplayError::Changed { field });
                 }
-                Self::unrecorded(*opened)?
             }
             Some(_) => return Err(ReplayError::Unopened),
-        };
+        }
+        let mut search = Self::recorded(records)?;
+        search.adopt(&config);
+        Ok(search)
+    }
+
+    /// The search that a journal tells of, as it was left.
+    ///
+    /// # Errors
+    /// When the journal does not begin with a configuration or does not follow from its own records.
+    pub fn recorded(records: impl IntoIterator<Item = Record>) -> Result<Self, ReplayError> {
+        let mut records = records.into_iter();
+        let Some(Record::Opened { config }) = records.next() else { return Err(ReplayError::Unopened) };
+        let mut search = Self::unrecorded(*config)?;
         for (index, record) in records.enumerate() {
             search.apply_recorded(record, index + 2)?;
-        }
-        if search.config().budget != budget {
-            search.change_budget(budget);
         }
         Ok(search)
     }
@@ -236,12 +249,13 @@ impl Search {
                 self.finish(result);
             }
             Record::BudgetChanged(budget) => self.adopt_budget(budget),
+            Record::ContributionChanged { of } => self.problem.set_contribution(of),
             Record::TimeExhausted => self.exhaust_time(),
         }
         Ok(())
     }
 
-    /// The configuration, with the budget as it is now.
+    /// The configuration, with what may change as it is now.
     pub fn config(&self) -> &SearchConfig {
         self.problem.config()
     }
@@ -318,10 +332,28 @@ impl Search {
         }
     }
 
+    /// Takes over from a configuration what may change while a search runs; nothing happens when nothing has. A completed
+    /// search then goes on, as far as there is more to do.
+    pub fn adopt(&mut self, config: &SearchConfig) {
+        if self.config().budget != config.budget {
+            self.change_budget(config.budget.clone());
+        }
+        if self.config().contribution != config.contribution {
+            self.change_contribution(config.contribution.clone());
+        }
+    }
+
     /// Goes on under another budget. Raising that of a completed search continues it.
     pub fn change_budget(&mut self, budget: Budget) {
         self.unsaved.push(Record::BudgetChanged(budget.clone()));
         self.adopt_budget(budget);
+    }
+
+    /// Leaves the checkpoints of another merge out one at a time, or of none. A completed search goes on with these trials;
+    /// those of the merge before that have not ended are given up.
+    pub fn change_contribution(&mut self, of: Option<ContributionOf>) {
+        self.unsaved.push(Record::ContributionChanged { of: of.clone() });
+        self.problem.set_contribution(of);
     }
 
     /// The records since the last call, to be appended to the journal and made durable before anything that follows
@@ -337,15 +369,20 @@ impl Search {
         }
         let reason = self.search_end()?;
         let finals = self.finals()?;
-        finals.iter().all(|id| self.outcome_of(id).is_some()).then_some(Outcome::Completed(reason))
+        let is_over = finals.iter().all(|id| self.has_ended(id)) && self.contributions_are_over();
+        is_over.then_some(Outcome::Completed(reason))
     }
 
     /// Issued trials that an executor has to run, oldest first.
     fn running(&self) -> impl Iterator<Item = &TrialState> {
         let failed = self.failure().is_some();
+        let taken_apart = self.taken_apart();
         self.trials.iter().filter(move |state| {
-            let given_up =
-                self.time_exhausted && matches!(state.id, TrialId::Candidate { .. } | TrialId::Greedy(_));
+            let given_up = match &state.id {
+                TrialId::Candidate { .. } | TrialId::Greedy(_) => self.time_exhausted,
+                TrialId::Without { subject, .. } => taken_apart.as_ref() != Some(&**subject),
+                _ => false,
+            };
             !failed && !given_up && state.ending.is_none() && state.duplicate_of.is_none()
         })
     }
@@ -390,6 +427,7 @@ impl Search {
         match id {
             TrialId::Final(_) if self.config().held_out.is_empty() => vec![Stage::Test],
             TrialId::Final(_) => vec![Stage::Test, Stage::HeldOut],
+            TrialId::Without { .. } => vec![Stage::Test],
             _ => vec![Stage::Search],
         }
     }

@@ -315,7 +315,7 @@ impl Search {
     pub(super) fn evaluations(&self) -> impl Iterator<Item = &TrialId> {
         self.trials
             .iter()
-            .filter(|state| state.duplicate_of.is_none() && !matches!(state.id, TrialId::Final(_)))
+            .filter(|state| state.duplicate_of.is_none() && state.id.is_of_search())
             .map(|state| &state.id)
     }
 

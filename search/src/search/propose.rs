@@ -34,7 +34,8 @@ impl Search {
         {
             return Some((id, Some(mean)));
         }
-        self.finals()?.into_iter().find(fresh).map(|id| (id, None))
+        let last = self.finals()?.into_iter().find(fresh).or_else(|| self.next_contribution());
+        last.map(|id| (id, None))
     }
 
     /// The state of a trial that is issued now; `None` when it does not follow from the records.
@@ -46,16 +47,14 @@ impl Search {
     }
 
     /// The earlier trial with the same recipe. The greedy lane and the generations are compared with the rounds and
-    /// each with itself, but not with each other: which of two came first would depend on how fast they are.
+    /// each with itself, but not with each other: which of two came first would depend on how fast they are. A merge of two
+    /// without one of them may be a finalist, whose final stages have all that is asked for.
     fn original(&self, id: &TrialId, key: &str) -> Option<TrialId> {
-        let comparable = |other: &TrialId| {
-            !matches!(
-                (id, other),
-                (TrialId::Final(_), _)
-                    | (_, TrialId::Final(_))
-                    | (TrialId::Greedy(_), TrialId::Candidate { .. })
-                    | (TrialId::Candidate { .. }, TrialId::Greedy(_))
-            )
+        let comparable = |other: &TrialId| match (id, other) {
+            (TrialId::Without { .. }, TrialId::Final(_)) => true,
+            (TrialId::Greedy(_), TrialId::Candidate { .. })
+            | (TrialId::Candidate { .. }, TrialId::Greedy(_)) => false,
+            (id, other) => id.is_of_search() && other.is_of_search(),
         };
         self.trials
             .iter()

@@ -53,7 +53,11 @@ impl Search {
                 Some(equal_weights(pool, self.ranked_singles()?.get(..*size)?.iter().copied()))
             }
             TrialId::Greedy(step) => Some(equal_weights(pool, self.greedy_attempt(*step)?.into_iter())),
-            TrialId::Base | TrialId::Candidate { .. } | TrialId::Mean { .. } | TrialId::Final(_) => None,
+            TrialId::Base
+            | TrialId::Candidate { .. }
+            | TrialId::Mean { .. }
+            | TrialId::Final(_)
+            | TrialId::Without { .. } => None,
         }
     }
 
@@ -86,7 +90,7 @@ impl Search {
     /// Why the search can't go on.
     pub(super) fn failure(&self) -> Option<(FailReason, String)> {
         let failed = |state: &&TrialState| {
-            !matches!(state.id, TrialId::Final(_))
+            state.id.is_of_search()
                 && matches!(&state.ending, Some(ending) if matches!(ending.outcome, TrialOutcome::Failed(_)))
         };
         let failures: Vec<&TrialState> = self.trials.iter().filter(failed).collect();
@@ -123,6 +127,7 @@ impl Search {
             (TrialId::Mean { .. }, Some(vector)) => self.problem.recipe_of_mean(vector),
             (TrialId::Base, None) => self.problem.recipe_of_base(),
             (TrialId::Final(subject), None) => Some(self.trial(subject)?.recipe.clone()),
+            (TrialId::Without { subject, checkpoint }, None) => self.recipe_without(subject, checkpoint),
             (_, None) => Some(self.problem.recipe_of_weights(self.baseline_weights(id)?)),
             (_, Some(_)) => None,
         }

@@ -22,8 +22,17 @@ pub enum Phase {
     FinalMean,
     /// Finalists on test and held-out items.
     Finals,
+    /// A merge without each of its checkpoints, on test items.
+    Contribution,
     /// Completed or failed.
     Ended,
+}
+
+impl Phase {
+    /// Whether nothing more is searched: what is left was kept back in the budget.
+    pub const fn is_after_search(self) -> bool {
+        matches!(self, Self::Finals | Self::Contribution | Self::Ended)
+    }
 }
 
 /// How far a search is.
@@ -83,14 +92,19 @@ impl Search {
     pub fn progress(&self) -> Progress {
         let (succeeded, failed) = self.counts();
         let finals = self.finals();
-        let finals_planned = finals.as_ref().map_or_else(|| self.most_finals(), Vec::len);
         let budget_left = if self.search_end().is_some() { 0 } else { self.trials_left() };
-        let issued = self.trials.iter().filter(|state| state.duplicate_of.is_none());
         let finals_issued = self.trials.iter().filter(|state| matches!(state.id, TrialId::Final(_))).count();
-        let phase = if self.outcome().is_some() {
+        let is_over = self.outcome().is_some();
+        let finals_left = match &finals {
+            None => self.most_finals().saturating_sub(finals_issued),
+            Some(_) if is_over => 0,
+            Some(finals) => finals.len().saturating_sub(finals_issued) + self.contributions_to_issue(),
+        };
+        let running = self.running().count();
+        let phase = if is_over {
             Phase::Ended
-        } else if finals.is_some() {
-            Phase::Finals
+        } else if let Some(finals) = &finals {
+            if finals.iter().all(|id| self.has_ended(id)) { Phase::Contribution } else { Phase::Finals }
         } else if self
             .trials
             .iter()
@@ -107,8 +121,8 @@ impl Search {
             phase,
             generation: self.optimizer.as_ref().map_or(0, super::Optimizer::generation),
             sigma: self.optimizer.as_ref().map(super::Optimizer::sigma),
-            planned: issued.count() + budget_left + finals_planned.saturating_sub(finals_issued),
-            running: self.running().count(),
+            planned: succeeded + failed + running + budget_left + finals_left,
+            running,
             succeeded,
             failed,
             duplicates: self.trials.iter().filter(|state| state.duplicate_of.is_some()).count(),
@@ -156,7 +170,7 @@ impl Search {
 
     /// All trials of stage `search` in the order they were issued, duplicates included.
     pub fn search_trials(&self) -> impl Iterator<Item = &TrialId> {
-        self.trials.iter().map(|state| &state.id).filter(|id| !matches!(id, TrialId::Final(_)))
+        self.trials.iter().map(|state| &state.id).filter(|id| id.is_of_search())
     }
 
     /// When the trials ran, final ones included, in the order they were issued; those whose time nobody noted are left out.
@@ -173,30 +187,30 @@ impl Search {
             .collect()
     }
 
-    /// What a search trial merged; `None` when there is no such trial.
+    /// What a trial merged; `None` when there is no such trial.
     pub fn recipe_of(&self, id: &TrialId) -> Option<&Recipe> {
         self.trial(id).map(|state| &state.recipe)
     }
 
-    /// All that is known of a search trial; `None` when there is no such trial.
+    /// All that is known of a merge: a search trial or one that leaves a checkpoint out; `None` when there is no such
+    /// trial.
     pub fn row(&self, id: &TrialId) -> Option<Row> {
         let state = self.trial(id)?;
-        let final_id = TrialId::Final(Box::new(self.without_duplicate(id.clone())));
+        let final_id = match id {
+            TrialId::Without { .. } => id.clone(),
+            id => self.final_of(id),
+        };
         let scores = |id: &TrialId, stage| self.stage_scores(id, stage).unwrap_or_default().to_vec();
         let failure = [id, &final_id].into_iter().find_map(|id| match self.outcome_of(id)? {
             TrialOutcome::Failed(reason) => Some(reason.clone()),
             TrialOutcome::Succeeded(_) => None,
         });
-        let absolute = |weights: &[f64]| weights.iter().map(|weight| weight.abs()).sum::<f64>();
         Some(Row {
             trial: id.clone(),
             recipe: state.recipe.clone(),
-            absolute_weights: state
-                .recipe
-                .groups
-                .iter()
-                .map(|group| absolute(&group.weights))
-                .fold(0.0, f64::max),
+            absolute_weights: absolute_weights(
+                state.recipe.groups.iter().map(|group| group.weights.as_slice()),
+            ),
             fitness: self.fitness(id),
             search: scores(id, Stage::Search),
             test: scores(&final_id, Stage::Test),
@@ -231,6 +245,12 @@ impl Search {
                 row.trial, row.absolute_weights
             ));
         }
+        warnings.extend(self.contribution_warnings());
         warnings
     }
+}
+
+/// The largest sum of absolute weights over the groups of a recipe.
+pub(super) fn absolute_weights<'a>(groups: impl Iterator<Item = &'a [f64]>) -> f64 {
+    groups.map(|weights| weights.iter().map(|weight| weight.abs()).sum()).fold(0.0, f64::max)
 }

@@ -44,6 +44,7 @@ pub(crate) fn config(pool: usize) -> SearchConfig {
         stop: StopCriteria::default(),
         greedy_steps: 15,
         finalists: 4,
+        contribution: None,
         budget: Budget {
             max_trials: 80,
             max_failed_trials: None,

@@ -5,5 +5,6 @@
 mod ask_tell;
 mod cma_fixtures;
 mod cma_search;
+mod contribution;
 mod laboratory;
 mod search_machine;
