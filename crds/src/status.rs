@@ -46,6 +46,10 @@ pub struct MergeSearchStatus {
     /// The trial of the best search fitness.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<BestTrial>,
+    /// What the best merge is worth, in one sentence: by how much it beats the best baseline on items that chose neither, with one
+    /// standard error, and what makes that doubtful.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<String>,
     /// At most 64 non-dominated trials, spread over the front when it has more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

@@ -15,6 +15,7 @@ pub mod encoding;
 mod fitness;
 pub mod hypervolume;
 mod journal;
+pub mod judgement;
 mod problem;
 pub mod random;
 pub mod results;

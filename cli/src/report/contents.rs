@@ -8,12 +8,13 @@ use mergesearch_report::{
     CheckpointContribution, Contribution, Fact, Generation, Judgement, Kind, Metric, Report as Contents,
     Roles, Score, Span, Timeline, Trial,
 };
+use mergesearch_search::judgement::{Gains, called, fitness_of};
 use mergesearch_search::results::Measurement;
 use mergesearch_search::{Contributions, Direction, Row, Search, TrialId};
 
 use super::Source;
-use crate::judge::{Gains, fitness_of};
-use crate::show::{self, Part, Report, called};
+use crate::judge::items_in;
+use crate::show::{self, Part, Report};
 
 /// Digits after the point of what the page holds: finer than any picture, and a page of a thousand trials stays small.
 const SCORE_DIGITS: i32 = 6;
@@ -112,7 +113,7 @@ fn trial(search: &Search, row: &Row, baseline: Option<&Row>, state: Option<&Path
     let is_baseline = |row: &Row| baseline.is_some_and(|baseline| baseline.trial == row.trial);
     let gains = baseline
         .filter(|_| !row.test.is_empty() && !is_baseline(row))
-        .and_then(|baseline| Gains::of(search, state, row, baseline));
+        .and_then(|baseline| Gains::of(search, &items_in(state), row, baseline));
     let scores = |measurements: &[Measurement]| {
         measurements.iter().map(|one| score(one.value, one.stderr)).collect::<Vec<_>>()
     };

@@ -7,7 +7,7 @@ mod timeline;
 
 use mergesearch_search::{Search, TrialId};
 
-pub(crate) use report::{Report, called};
+pub(crate) use report::Report;
 pub(crate) use table::columns;
 pub(crate) use timeline::{Part, Timeline};
 

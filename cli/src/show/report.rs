@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use mergesearch_search::judgement::{Verdict, called, contributions};
 use mergesearch_search::{Contributions, GenerationSummary, Outcome, Progress, Row, Search, TrialId};
 use serde::Serialize;
 
 use super::timeline::Timeline;
-use crate::judge::{Verdict, contributions};
+use crate::judge::items_in;
 use crate::state::{Published, StateError, published, spent};
 
 /// Everything that is known of a search.
@@ -87,8 +88,11 @@ impl Report {
         front.sort_by(|one, other| {
             other.fitness.partial_cmp(&one.fitness).unwrap_or(std::cmp::Ordering::Equal)
         });
-        let comparison = Verdict::of(search, state)
-            .map(|verdict| Comparison { sentence: verdict.sentence(|id| called(search, id)), verdict });
+        let items = items_in(state);
+        let comparison = Verdict::of(search, &items).map(|verdict| Comparison {
+            sentence: verdict.sentence(&called(search, &verdict.baseline)),
+            verdict,
+        });
         let mut warnings = search.warnings();
         let more = comparison.iter().flat_map(|comparison| comparison.verdict.warnings(state.is_some()));
         warnings.extend(more);
@@ -110,7 +114,7 @@ impl Report {
                 .and_then(|id| search.row(id)),
             best: search.best(),
             comparison,
-            contribution: contributions(search, state),
+            contribution: contributions(search, &items),
             generations: search.history().to_vec(),
             timeline: Timeline::new(search.times(), parallel_trials),
             published,
@@ -124,24 +128,5 @@ impl Report {
     /// Never for a report of a real search.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-}
-
-/// What people call a trial: `greedy soup` instead of the step that made it.
-pub(crate) fn called(search: &Search, id: &TrialId) -> String {
-    if search.greedy_soup().as_ref() == Some(id) && matches!(id, TrialId::Greedy(_)) {
-        return format!("greedy soup, {id}");
-    }
-    match id {
-        TrialId::Single(name) if search.best_single().as_ref() == Some(id) => format!("best single, {name}"),
-        TrialId::Single(name) | TrialId::Own(name) => name.to_string(),
-        TrialId::Uniform => "uniform soup".to_owned(),
-        TrialId::Soup(size) => format!("soup of the best {size}"),
-        TrialId::Greedy(_)
-        | TrialId::Base
-        | TrialId::Candidate { .. }
-        | TrialId::Mean { .. }
-        | TrialId::Final(_)
-        | TrialId::Without { .. } => id.to_string(),
     }
 }

@@ -2,12 +2,11 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use mergesearch_search::judgement::{called, fitness_of};
 use mergesearch_search::results::Measurement;
-use mergesearch_search::{Row, Search, TrialId};
+use mergesearch_search::{Direction, Row, Search, TrialId};
 
-use super::report::called;
 use super::{Report, contribution};
-use crate::judge::{arrow, fitness_of};
 
 /// All that `show` prints.
 pub(super) fn text(search: &Search, report: &Report) -> String {
@@ -158,6 +157,14 @@ fn label(search: &Search, report: &Report, row: &Row) -> String {
     let name = if row.trial.is_baseline() { called(search, &row.trial) } else { row.trial.to_string() };
     let failed = if row.failure.is_some() { " (failed)" } else { "" };
     format!(" {best}{front} {name}{failed}")
+}
+
+/// A direction as a word for tables.
+const fn arrow(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Maximize => "",
+        Direction::Minimize => " (less is better)",
+    }
 }
 
 /// Search score, and the test score where there is one: `0.912 → 0.903 ± 0.004`.

@@ -5,6 +5,7 @@ use mergesearch_crds::{
     BaselineScore, BestTrial, CheckpointWeight, FrontTrial, HeldOutScore, Measurement, MergeSearchStatus,
     ObjectiveScore, TrialCounts,
 };
+use mergesearch_search::judgement::{Verdict, called};
 use mergesearch_search::results::Measurement as Measured;
 use mergesearch_search::{Phase, Progress, Row, Search, TrialId};
 
@@ -80,6 +81,7 @@ fn fill(status: &mut MergeSearchStatus, search: &Search, progress: &Progress) {
     status.front_size = Some(count(progress.front_size));
     status.hypervolume = Some(shown(progress.hypervolume));
     status.best = search.best().and_then(|id| search.row(&id)).and_then(|row| best(search, &row));
+    status.judgement = judgement(search);
     status.front = front(search);
     // The greedy soup's attempts are steps on the way to one baseline.
     let greedy = search.greedy_soup();
@@ -93,6 +95,13 @@ fn fill(status: &mut MergeSearchStatus, search: &Search, progress: &Progress) {
         .map(|row| baseline(search, &row))
         .take(MOST_BASELINES)
         .collect();
+}
+
+/// The operator reads no object storage, so the difference comes from the metrics' own errors.
+fn judgement(search: &Search) -> Option<String> {
+    let verdict = Verdict::of(search, &|_, _, _| None)?;
+    let sentence = verdict.sentence(&called(search, &verdict.baseline));
+    Some(verdict.doubt().map_or_else(|| sentence.clone(), |doubt| format!("{sentence}. Careful: {doubt}")))
 }
 
 fn best(search: &Search, row: &Row) -> Option<BestTrial> {
