@@ -138,3 +138,94 @@ fn progress_rows(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use mergesearch_crds::search_config;
+    use mergesearch_search::results::Measurement;
+    use mergesearch_search::{Record, Search, StageScores, Trial, TrialOutcome, TrialResult};
+
+    use super::*;
+    use crate::finished::Gain;
+    use crate::manifest::manifest;
+
+    const TRIALS: i32 = 120;
+
+    /// Scores that fall with the distance of the weights from a merge of the first two checkpoints.
+    fn scores(trial: &Trial, objectives: usize) -> TrialOutcome {
+        let weights = &trial.recipe.groups[0].weights;
+        let target = |index: usize| if index < 2 { 0.5 } else { 0.0 };
+        let distance: f64 =
+            weights.iter().enumerate().map(|(index, weight)| (weight - target(index)).powi(2)).sum();
+        let measured = |value: f64| Measurement { value, stderr: Some(0.01), items: None };
+        let stages = trial.stages.iter().map(|&stage| StageScores {
+            stage,
+            scores: match stage {
+                mergesearch_search::Stage::HeldOut => vec![measured(0.5); 4],
+                _ => (0..objectives).map(|index| measured(1.0 - 0.1 * index as f64 - distance)).collect(),
+            },
+        });
+        TrialOutcome::Succeeded(stages.collect())
+    }
+
+    /// The rows of a search that ran so many trials at a time, which ended in the reverse order.
+    fn collected(capacity: usize) -> Results {
+        let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let setting = Setting::named("three").unwrap();
+        let resource = manifest(repository, setting, 1, TRIALS).unwrap();
+        let mut search = Search::new(search_config(&resource, 0).unwrap()).unwrap();
+        let mut records: Vec<Record> = search.take_records();
+        while search.outcome().is_none() {
+            let trials = search.trials(capacity);
+            for trial in trials.into_iter().rev() {
+                let outcome = scores(&trial, 3);
+                search.record(TrialResult { id: trial.id, outcome, gpu_seconds: 0.0 }).unwrap();
+            }
+            records.extend(search.take_records());
+        }
+        let test = Gain { value: 0.25, stderr: Some(0.01) };
+        let comparison = Comparison { test, held_out: None, order_kept: Some(1.0) };
+        let finished = Finished::of(records, comparison).unwrap();
+        collect(setting, 1, &finished, &Probes::default()).unwrap()
+    }
+
+    #[test]
+    fn a_search_gives_the_same_rows_however_many_trials_ran_at_a_time() {
+        let one = collected(1);
+        for capacity in [2, 5, 40] {
+            assert_eq!(collected(capacity), one, "{capacity} trials at a time");
+        }
+    }
+
+    #[test]
+    fn rows_tell_what_the_search_did() {
+        let results = collected(3);
+        let search = &results.searches[0];
+        assert_eq!((search.checkpoints, search.gain), (16, 0.25));
+        assert!(search.evaluations <= usize::try_from(TRIALS).unwrap(), "{search:?}");
+        let steps = &results.progress;
+        // Sixteen checkpoints, the uniform soup and soups of the best 2, 4 and 8; the soup of the best 2 is the target.
+        assert_eq!((steps[0].evaluations, steps[0].best), (20, 0.9));
+        assert_eq!(steps[1].evaluations, 32);
+        assert!(steps.iter().all(|step| step.best_test.is_none() && step.median.is_some()));
+        let total: f64 = results.weights.iter().map(|row| row.weight).sum();
+        assert!((total - 1.0).abs() < 1e-3, "{total}");
+        let merges: Vec<Merge> = results.scores.iter().map(|row| row.merge).collect();
+        assert_eq!(
+            merges,
+            [
+                Merge::BestSingle,
+                Merge::Uniform,
+                Merge::Greedy,
+                Merge::BestBaseline,
+                Merge::Searched,
+                Merge::FinalMean
+            ]
+        );
+        let single = &results.scores[0];
+        assert_eq!((single.trial.as_str(), single.test_descending), ("single-sft-1", Some(0.5)));
+        assert_eq!((single.held_out, results.weights[0].own), (Some(0.5), Some(0.4)));
+    }
+}

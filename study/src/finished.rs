@@ -69,8 +69,16 @@ impl Finished {
         let path = state.join("journal.jsonl");
         let text = fs::read_to_string(&path).map_err(StudyError::at(&path))?;
         let records = Journal::read(&text).map_err(|error| wrong(error.to_string()))?.records;
+        let report: Report =
+            serde_json::from_str(&programs.report(state)?).map_err(|error| wrong(error.to_string()))?;
+        let comparison = report.comparison.ok_or_else(|| wrong("its report has no comparison".to_owned()))?;
+        Self::of(records, comparison).map_err(wrong)
+    }
+
+    /// The search that some records tell of. The error is the end of a sentence about it.
+    pub(crate) fn of(records: Vec<Record>, comparison: Comparison) -> Result<Self, String> {
         let Some(Record::Opened { config }) = records.first() else {
-            return Err(wrong("its journal has no beginning".to_owned()));
+            return Err("its journal has no beginning".to_owned());
         };
         let mut config = config.as_ref().clone();
         let mut duplicates = BTreeSet::new();
@@ -83,13 +91,10 @@ impl Finished {
                 _ => {}
             }
         }
-        let search = Search::replay(config, records).map_err(|error| wrong(error.to_string()))?;
+        let search = Search::replay(config, records).map_err(|error| error.to_string())?;
         if !matches!(search.outcome(), Some(Outcome::Completed(_))) {
-            return Err(wrong("it is not complete".to_owned()));
+            return Err("it is not complete".to_owned());
         }
-        let report: Report =
-            serde_json::from_str(&programs.report(state)?).map_err(|error| wrong(error.to_string()))?;
-        let comparison = report.comparison.ok_or_else(|| wrong("its report has no comparison".to_owned()))?;
         Ok(Self { search, comparison, duplicates })
     }
 
