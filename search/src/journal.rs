@@ -200,6 +200,14 @@ mod tests {
     }
 
     #[test]
+    fn a_result_from_before_times_were_noted_reads_and_is_written_as_it_was() {
+        let text = r#"{"type":"finished","id":"base","outcome":{"failed":"out of luck"},"gpuSeconds":1.5}"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert!(matches!(&record, Record::Finished(result) if result.time.is_none()));
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+    }
+
+    #[test]
     fn a_cut_last_line_is_dropped_wherever_it_was_cut() {
         let text = text();
         let first = text.find('\n').unwrap() + 1;

@@ -31,4 +31,4 @@ pub use search::{
     EndReason, FailReason, GenerationSummary, LARGE_WEIGHTS, Outcome, Phase, Progress, RecordError,
     ReplayError, Row, Search,
 };
-pub use trial::{Stage, StageScores, Trial, TrialId, TrialIdError, TrialOutcome, TrialResult};
+pub use trial::{Stage, StageScores, Trial, TrialId, TrialIdError, TrialOutcome, TrialResult, TrialTime};

@@ -194,6 +194,23 @@ pub struct TrialResult {
     /// GPU seconds spent on it, all attempts together.
     #[serde(default)]
     pub gpu_seconds: f64,
+    /// When it ran; `None` when nobody saw, and in journals of versions that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TrialTime>,
+}
+
+/// When a trial ran, for people only: nothing is decided by it, and the same search takes the same course at another
+/// time. Seconds since the Unix epoch, in UTC; of the attempt that gave the result.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrialTime {
+    /// It began, with its merge; on a cluster, when it had a node.
+    pub started: f64,
+    /// It was merged. `None` when the merge failed or nobody saw its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<f64>,
+    /// Its last evaluation ended, or whatever made it fail.
+    pub ended: f64,
 }
 
 /// How a trial ended.

@@ -105,6 +105,7 @@ impl Account {
             .into_iter()
             .filter_map(|entry| Some(Published { trial: entry.trial.parse().ok()?, uri: entry.uri }))
             .collect();
+        let parallel_trials = usize::try_from(resource.spec.execution.parallel_trials).unwrap_or(1);
         Self {
             name: resource.metadata.name.clone().unwrap_or_default(),
             namespace: resource.metadata.namespace.clone().unwrap_or_default(),
@@ -114,7 +115,8 @@ impl Account {
             completion_time,
             estimated_completion_time,
             running: replayed.map(|replayed| replayed.running.clone()).unwrap_or_default(),
-            report: replayed.map(|replayed| Report::without_files(&replayed.search, published)),
+            report: replayed
+                .map(|replayed| Report::without_files(&replayed.search, published, parallel_trials)),
         }
     }
 
@@ -195,6 +197,7 @@ fn since_epoch(time: &Time) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use mergesearch_crds::conditions::{POOL_VERIFIED, reason};
+    use serde_json::json;
 
     use super::*;
     use crate::cluster::fixture::{Fixture, condition};
@@ -236,6 +239,9 @@ mod tests {
         let data: serde_json::Value = serde_json::from_str(&account.json().unwrap()).unwrap();
         assert_eq!(data["report"]["progress"]["phase"], "ended");
         assert_eq!(data["completionTime"], "2026-01-01T02:00:00Z");
+        let timeline = &data["report"]["timeline"];
+        assert_eq!((&timeline["busy"], &timeline["parallelTrials"]), (&json!(1.0), &json!(1)));
+        assert_eq!(timeline["spans"][1]["started"], 60.0);
         let yaml: serde_json::Value = serde_saphyr::from_str(&account.yaml().unwrap()).unwrap();
         assert_eq!(yaml["report"]["objectives"], data["report"]["objectives"]);
         assert_eq!(yaml["conditions"], data["conditions"]);

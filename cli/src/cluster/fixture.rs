@@ -7,7 +7,9 @@ use mergesearch_crds::{
     Place, PublishedTrial, search_config,
 };
 use mergesearch_search::results::Measurement;
-use mergesearch_search::{Chain, Record, Search, Stage, StageScores, Trial, TrialOutcome, TrialResult};
+use mergesearch_search::{
+    Chain, Record, Search, Stage, StageScores, Trial, TrialOutcome, TrialResult, TrialTime,
+};
 
 const MANIFEST: &str = "
 apiVersion: mergesearch.dev/v1alpha1
@@ -46,8 +48,12 @@ impl Fixture {
     pub(super) fn completed() -> Self {
         let resource = Manifest::parse(MANIFEST, Place::Cluster).unwrap().resource;
         let mut search = Search::new(search_config(&resource, 0).unwrap()).unwrap();
+        // 2026-01-01, and one trial a minute.
+        let mut started = 1_767_225_600.0;
         while let Some(trial) = search.trials(1).pop() {
-            search.record(evaluated(&trial)).unwrap();
+            let time = TrialTime { started, merged: Some(started + 10.0), ended: started + 60.0 };
+            search.record(TrialResult { time: Some(time), ..evaluated(&trial) }).unwrap();
+            started = time.ended;
         }
         let best = search.to_publish(1).pop().unwrap().to_string();
         let mut fixture = Self::with(resource, &search.take_records(), 3);
@@ -121,5 +127,5 @@ fn evaluated(trial: &Trial) -> TrialResult {
     };
     let stages = trial.stages.iter().map(|&stage| StageScores { stage, scores: scores(stage) });
     let outcome = TrialOutcome::Succeeded(stages.collect());
-    TrialResult { id: trial.id.clone(), outcome, gpu_seconds: 60.0 }
+    TrialResult { id: trial.id.clone(), outcome, gpu_seconds: 60.0, time: None }
 }

@@ -14,6 +14,9 @@ pub(crate) struct Spent {
     pub(crate) trial_seconds: f64,
     /// How many trials those were.
     pub(crate) trials: u64,
+    /// The most trials at a time that a run of them allowed; 0 when none has noted it.
+    #[serde(default)]
+    pub(crate) parallel_trials: usize,
 }
 
 /// Counts on from what earlier runs spent.
@@ -32,9 +35,11 @@ impl Clock {
         Spent { seconds: self.before.seconds + self.started.elapsed().as_secs_f64(), ..self.before }
     }
 
-    pub(super) fn trial_took(&mut self, duration: Duration) {
+    /// A trial has ended, of at most so many at a time.
+    pub(super) fn trial_took(&mut self, duration: Duration, at_a_time: usize) {
         self.before.trial_seconds += duration.as_secs_f64();
         self.before.trials += 1;
+        self.before.parallel_trials = self.before.parallel_trials.max(at_a_time);
     }
 
     /// Mean seconds of a trial; 0 before the first has ended.
@@ -62,11 +67,21 @@ mod tests {
 
     #[test]
     fn final_trials_are_kept_back_at_the_pace_of_the_trials_so_far() {
-        let clock = Clock::continuing(Spent { seconds: 100.0, trial_seconds: 40.0, trials: 4 });
+        let spent = Spent { seconds: 100.0, trial_seconds: 40.0, trials: 4, parallel_trials: 2 };
+        let clock = Clock::continuing(spent);
         // 13 trials, 4 at a time, take 4 rounds of 10 seconds.
         assert_eq!(clock.estimate(13, 4), Duration::from_secs(40));
         let left = clock.time_left(200.0, 13, 4).unwrap().as_secs_f64();
         assert!(left > 50.0 && left <= 60.0, "{left}");
         assert_eq!(clock.time_left(140.0, 13, 4), None);
+    }
+
+    #[test]
+    fn the_most_trials_at_a_time_are_those_of_a_run_that_ended_some() {
+        let mut clock = Clock::continuing(Spent { parallel_trials: 3, ..Spent::default() });
+        for (at_a_time, most) in [(2, 3), (4, 4), (1, 4)] {
+            clock.trial_took(Duration::from_secs(1), at_a_time);
+            assert_eq!(clock.spent().parallel_trials, most);
+        }
     }
 }

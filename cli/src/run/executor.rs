@@ -150,7 +150,7 @@ impl Executor {
     fn take(&mut self, ended: Result<(TrialResult, Duration), Fault>, wanted: bool) -> Result<(), Failure> {
         match ended {
             Ok((result, took)) => {
-                self.clock.trial_took(took);
+                self.clock.trial_took(took, self.capacity);
                 if wanted { self.record(result) } else { Ok(()) }
             }
             Err(Fault::Stopped) => Ok(()),

@@ -28,7 +28,7 @@ use crate::preflight::{Preflight, preflight};
 use crate::progress::Display;
 use crate::project::Project;
 use crate::show::{Report, tables};
-use crate::state::{PoolFacts, State, pool_facts, set_pool_facts, write_json};
+use crate::state::{PoolFacts, State, pool_facts, set_pool_facts, spent, write_json};
 
 /// Runs a search, or goes on with one.
 ///
@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Result<(), Failure> {
         retries: usize::try_from(evaluation.backoff_limit).unwrap_or(0),
         gpus: evaluation.gpus() as f64,
     });
-    let clock = Clock::continuing(state.spent().map_err(Failure::run)?);
+    let clock = Clock::continuing(spent(state.folder()).map_err(Failure::run)?);
     let mut executor = Executor {
         search,
         state,

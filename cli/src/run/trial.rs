@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mergesearch_search::{SearchConfig, Stage, StageScores, Trial, TrialOutcome, TrialResult};
+use mergesearch_search::{SearchConfig, Stage, StageScores, Trial, TrialOutcome, TrialResult, TrialTime};
 use tokio::sync::oneshot;
 
 use crate::evaluator::{Evaluator, Places};
@@ -85,7 +85,7 @@ impl Workshop {
         folders: &Folders,
         mut stop: oneshot::Receiver<()>,
     ) -> Result<(TrialResult, Duration), Fault> {
-        let started = Instant::now();
+        let (date, started) = (SystemTime::now(), Instant::now());
         let _cleared = Cleared(&folders.scratch);
         fs::create_dir_all(&folders.kept).map_err(StateError::at(&folders.kept))?;
         fs::create_dir_all(&folders.scratch).map_err(StateError::at(&folders.scratch))?;
@@ -94,17 +94,25 @@ impl Workshop {
             merged = self.merging.candidate(&trial.recipe, &model) => merged?,
             _ = &mut stop => return Err(Fault::Stopped),
         };
+        let merging_time = started.elapsed();
+        let is_merged = merged.is_ok();
         let mut evaluator_time = Duration::ZERO;
         let outcome = match merged {
             Err(reason) => TrialOutcome::Failed(format!("the merge failed: {reason}")),
             Ok(()) => self.evaluate(trial, folders, &model, &mut stop, &mut evaluator_time).await?,
+        };
+        // One date and durations: a clock that is set meanwhile puts nothing out of order.
+        let time = TrialTime {
+            started: epoch_seconds(date),
+            merged: is_merged.then(|| epoch_seconds(date + merging_time)),
+            ended: epoch_seconds(date + started.elapsed()),
         };
         if let TrialOutcome::Failed(_) = outcome {
             // An evaluator that fails because the disk is full says so in its own words only.
             probe(&folders.scratch)?;
         }
         let gpu_seconds = self.gpus * evaluator_time.as_secs_f64();
-        let result = TrialResult { id: trial.id.clone(), outcome, gpu_seconds };
+        let result = TrialResult { id: trial.id.clone(), outcome, gpu_seconds, time: Some(time) };
         write_json(&folders.kept.join("result.json"), &result)?;
         Ok((result, started.elapsed()))
     }
@@ -189,6 +197,11 @@ impl Workshop {
         replace(&results, &kept).map_err(StateError::at(&kept))?;
         Ok(evaluation)
     }
+}
+
+/// Seconds since the Unix epoch, to the millisecond: more digits say nothing to people.
+fn epoch_seconds(date: SystemTime) -> f64 {
+    date.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3
 }
 
 /// Fails when the disk is full.

@@ -2,6 +2,7 @@
 
 mod report;
 mod table;
+mod timeline;
 
 use mergesearch_search::{Search, TrialId};
 

@@ -5,8 +5,9 @@ use std::path::Path;
 use mergesearch_search::{GenerationSummary, Outcome, Progress, Row, Search, TrialId};
 use serde::Serialize;
 
+use super::timeline::Timeline;
 use crate::judge::Verdict;
-use crate::state::{Published, StateError, published};
+use crate::state::{Published, StateError, published, spent};
 
 /// Everything that is known of a search.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) comparison: Option<Comparison>,
     /// Closed generations.
     pub(crate) generations: Vec<GenerationSummary>,
+    /// When the trials ran; `None` when that is not known of any.
+    pub(crate) timeline: Option<Timeline>,
     /// What was published and where.
     pub(crate) published: Vec<Published>,
     /// What to know about it, one sentence each.
@@ -59,15 +62,21 @@ impl Report {
     /// # Errors
     /// When a file of the state can't be read.
     pub(crate) fn of(search: &Search, state: &Path) -> Result<Self, StateError> {
-        Ok(Self::collect(search, Some(state), published(state)?))
+        let parallel_trials = spent(state)?.parallel_trials;
+        Ok(Self::collect(search, Some(state), published(state)?, parallel_trials))
     }
 
-    /// Collects the report of a search whose evaluators' files are not here.
-    pub(crate) fn without_files(search: &Search, published: Vec<Published>) -> Self {
-        Self::collect(search, None, published)
+    /// Collects the report of a search whose evaluators' files are not here; it runs so many trials at a time.
+    pub(crate) fn without_files(search: &Search, published: Vec<Published>, parallel_trials: usize) -> Self {
+        Self::collect(search, None, published, parallel_trials)
     }
 
-    fn collect(search: &Search, state: Option<&Path>, published: Vec<Published>) -> Self {
+    fn collect(
+        search: &Search,
+        state: Option<&Path>,
+        published: Vec<Published>,
+        parallel_trials: usize,
+    ) -> Self {
         let rows = |ids: Vec<TrialId>| ids.iter().filter_map(|id| search.row(id)).collect::<Vec<Row>>();
         let config = search.config();
         let trials: Vec<TrialId> = search.search_trials().cloned().collect();
@@ -100,6 +109,7 @@ impl Report {
             best: search.best(),
             comparison,
             generations: search.history().to_vec(),
+            timeline: Timeline::new(search.times(), parallel_trials),
             published,
             warnings,
         }

@@ -3,11 +3,12 @@
 //! ```text
 //! lock                  locked while a run uses the folder; holds its process id
 //! journal.jsonl         the search's history, appended and synchronised before anything follows from it
-//! spent.json            seconds that all runs so far have taken
+//! spent.json            seconds that all runs so far have taken, and how many trials at a time
 //! pool.json             what the checkpoints were when the search began
 //! published.json        what has been published, and where
 //! report.json           the result, once there is one: what `show -o json` prints
-//! trials/ID/result.json a finished trial's scores, written whole; STAGE/ the evaluator's files, STAGE.log its output
+//! trials/ID/result.json a finished trial's scores and times, written whole; STAGE/ the evaluator's files, STAGE.log its
+//!                       output
 //! scratch/RUN/ID/       candidates and results in the making; removed when their trial ends, all of it at a start
 //! ```
 
@@ -25,7 +26,7 @@ use journal::JournalFile;
 pub(crate) use pool::PoolFacts;
 pub(crate) use pool::{pool_facts, set_pool_facts};
 pub(crate) use store::{Published, State};
-pub(crate) use store::{published, set_published, trial_folder, write_json};
+pub(crate) use store::{published, set_published, spent, trial_folder, write_json};
 
 /// Why the state folder can't be used: never the fault of a trial, and always resumable.
 #[derive(Debug, thiserror::Error)]

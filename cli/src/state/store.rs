@@ -94,14 +94,6 @@ impl State {
         read_json(&self.trial_folder(id).join("result.json"))
     }
 
-    /// What earlier runs spent.
-    ///
-    /// # Errors
-    /// When the file is there and can't be read.
-    pub(crate) fn spent(&self) -> Result<Spent, StateError> {
-        Ok(read_json(&self.folder.join("spent.json"))?.unwrap_or_default())
-    }
-
     /// Notes what all runs have spent.
     ///
     /// # Errors
@@ -114,6 +106,14 @@ impl State {
 /// Where the files of a trial are kept.
 pub(crate) fn trial_folder(state: &Path, id: &TrialId) -> PathBuf {
     state.join("trials").join(id.to_string())
+}
+
+/// What all runs of a state folder have spent.
+///
+/// # Errors
+/// When the file is there and can't be read.
+pub(crate) fn spent(state: &Path) -> Result<Spent, StateError> {
+    Ok(read_json(&state.join("spent.json"))?.unwrap_or_default())
 }
 
 /// What has been published from a state folder.

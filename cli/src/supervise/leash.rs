@@ -28,7 +28,9 @@ pub(crate) enum SuperviseError {
 pub(crate) struct Supervised {
     supervisor: Child,
     /// Open as long as the process may run.
-    leash: ChildStdin,
+    leash: Option<ChildStdin>,
+    /// As much of the answer as has come; kept when nobody waits for the rest any more.
+    answer: Vec<u8>,
 }
 
 impl Supervised {
@@ -50,31 +52,65 @@ impl Supervised {
         let mut line = serde_json::to_string(request).map_err(std::io::Error::other)?;
         line.push('\n');
         leash.write_all(line.as_bytes()).await?;
-        Ok(Self { supervisor, leash })
+        Ok(Self { supervisor, leash: Some(leash), answer: Vec::new() })
     }
 
-    /// Waits for the process to end.
+    /// Waits for the process to end. Whoever stops waiting loses nothing.
     ///
     /// # Errors
     /// When the supervisor gives no answer.
     pub(crate) async fn ended(&mut self) -> Result<Ending, SuperviseError> {
-        let mut answer = String::new();
         if let Some(output) = &mut self.supervisor.stdout {
-            output.read_to_string(&mut answer).await?;
+            while output.read_buf(&mut self.answer).await? > 0 {}
         }
         let status = self.supervisor.wait().await?;
-        serde_json::from_str(&answer).map_err(|_| SuperviseError::NoAnswer(status.to_string()))
+        serde_json::from_slice(&self.answer).map_err(|_| SuperviseError::NoAnswer(status.to_string()))
     }
 
     /// Lets the leash go and waits until the process and its group are gone.
     ///
     /// # Errors
     /// When the supervisor gives no answer.
-    pub(crate) async fn stop(self) -> Result<Ending, SuperviseError> {
-        let Self { supervisor, leash } = self;
-        drop(leash);
-        let output = supervisor.wait_with_output().await?;
-        serde_json::from_slice(&output.stdout)
-            .map_err(|_| SuperviseError::NoAnswer(output.status.to_string()))
+    pub(crate) async fn stop(mut self) -> Result<Ending, SuperviseError> {
+        self.leash = None;
+        self.ended().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use tokio::select;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_came_just_before_the_stop_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("supervisor");
+        // Answers at once, and ends when its leash closes.
+        fs::write(&program, "#!/bin/sh\necho '{\"exited\":3}'\ncat > /dev/null\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let request = Request {
+            program: "true".to_owned(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            folder: folder.path().to_owned(),
+            log: folder.path().join("log"),
+            deadline_seconds: None,
+        };
+        let mut supervised = Supervised::start(&program, &request).await.unwrap();
+        while supervised.answer.is_empty() {
+            select! {
+                biased;
+                ending = supervised.ended() => panic!("it ended by itself: {ending:?}"),
+                () = yield_now() => {}
+            }
+        }
+        assert_eq!(supervised.stop().await.unwrap(), Ending::Exited(3));
     }
 }

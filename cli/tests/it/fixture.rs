@@ -107,11 +107,18 @@ impl Fixture {
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// What came out, as data; the part that is the same for the same search.
-    pub(crate) fn report(&self) -> Value {
+    /// What came out, as data.
+    pub(crate) fn shown(&self) -> Value {
         let shown = self.mergesearch(&["show", "-f", "mergesearch.yaml", "-o", "json"]);
         assert_eq!(shown.code, 0, "{}", shown.stderr);
-        let mut report: Value = serde_json::from_str(&shown.stdout).unwrap();
+        serde_json::from_str(&shown.stdout).unwrap()
+    }
+
+    /// The part of what came out that is the same for the same search.
+    pub(crate) fn report(&self) -> Value {
+        let mut report = self.shown();
+        // When it happened.
+        report["timeline"].take();
         // The places of this fixture's own folder.
         for published in report["published"].as_array_mut().unwrap() {
             published["uri"].take();

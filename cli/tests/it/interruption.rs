@@ -60,6 +60,9 @@ fn killed_at_many_moments_a_search_ends_as_if_it_never_had_been() {
     assert!(kills >= 15, "only {kills} kills");
     assert_eq!(fixture.repeated(), [""; 0]);
     assert_eq!(fixture.report(), undisturbed.report());
+    let shown = fixture.shown();
+    let spans = shown["timeline"]["spans"].as_array().unwrap().len();
+    assert_eq!(json!(spans), shown["progress"]["succeeded"], "every trial that ended says when it ran");
 }
 
 #[test]

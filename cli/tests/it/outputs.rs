@@ -3,6 +3,7 @@
 use std::fs;
 
 use mergesearch_recipe::Recipe;
+use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
 
@@ -54,6 +55,33 @@ fn a_finished_search_is_shown_exported_and_published() {
     let unknown = fixture.mergesearch(&["export", "g0099-c000"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("trial g0099-c000: this search has no such trial"), "{}", unknown.stderr);
+}
+
+#[test]
+fn results_and_report_say_when_each_trial_ran() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.run().code, 0);
+    let shown = fixture.shown();
+    let timeline = &shown["timeline"];
+    let busy = timeline["busy"].as_f64().unwrap();
+    assert!(0.0 < busy && busy <= 1.0, "{busy}");
+    assert_eq!((&timeline["parallelTrials"], &timeline["interruptions"]), (&json!(2), &json!(0)));
+    let spans = timeline["spans"].as_array().unwrap();
+    assert_eq!(json!(spans.len()), shown["progress"]["succeeded"]);
+
+    let seconds = |value: &Value| value.as_f64().unwrap();
+    for span in spans {
+        let trial = span["trial"].as_str().unwrap();
+        let kept = fixture.path(&format!("tiny.mergesearch/trials/{trial}/result.json"));
+        let result: Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
+        let moments = ["started", "merged", "ended"];
+        assert!(moments.map(|moment| seconds(&span[moment])).is_sorted(), "{span}");
+        for moment in moments {
+            let told = seconds(&timeline["firstStart"]) + seconds(&span[moment]);
+            let difference = told - seconds(&result["time"][moment]);
+            assert!(difference.abs() < 2e-3, "{trial} {moment}: {difference}");
+        }
+    }
 }
 
 #[test]

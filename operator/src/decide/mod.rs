@@ -13,6 +13,7 @@ mod memory;
 mod preflight;
 mod publishing;
 mod status;
+mod times;
 mod trials;
 mod verdict;
 mod waiting;

@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::SignedDuration;
 use mergesearch_crds::conditions::reason;
-use mergesearch_crds::labels;
 use mergesearch_search::contract::Message;
 use mergesearch_search::{SearchConfig, StageScores, Trial, TrialId, TrialOutcome, TrialResult};
 
 use super::Pass;
 use super::jobs::Seen;
+use super::times::{phases, trial_time};
 use super::verdict::{Fault, Verdict, verdict};
 use crate::identity::{JobKey, Role, Work};
-use crate::metrics::TrialPhase;
-use crate::observe::{ContainerState, JobView, PodView};
+use crate::observe::{JobView, PodView};
 use crate::pods::{recipe_hash, stage_requests};
 
 /// Attempts at collecting that belong to one attempt at a trial: the numbers of a trial's attempt `n` begin at
@@ -38,8 +37,8 @@ enum Need {
     Collect(u32),
     /// Something else to change first.
     Change,
-    /// Its result is there.
-    Result(TrialOutcome),
+    /// Its result is there, from this attempt.
+    Result(u32, TrialOutcome),
 }
 
 impl Pass<'_> {
@@ -55,7 +54,7 @@ impl Pass<'_> {
             };
             self.watch(&id);
             match self.need(&trial, &config) {
-                Need::Result(outcome) => self.record(&trial, outcome),
+                Need::Result(attempt, outcome) => self.record(&trial, attempt, outcome),
                 Need::Change => {
                     waiting.insert(id);
                 }
@@ -155,11 +154,12 @@ impl Pass<'_> {
                 Need::Time
             }
             Verdict::Answer(Message::Absent) => Need::Attempt(attempt + 1),
-            Verdict::Answer(answer) => {
-                scores(answer, trial, config).map_or(Need::Collect(next_collect), Need::Result)
-            }
+            Verdict::Answer(answer) => scores(answer, trial, config)
+                .map_or(Need::Collect(next_collect), |outcome| Need::Result(attempt, outcome)),
             Verdict::Lost => Need::Collect(next_collect),
-            Verdict::Failed(message) if role == Role::Trial => Need::Result(TrialOutcome::Failed(message)),
+            Verdict::Failed(message) if role == Role::Trial => {
+                Need::Result(attempt, TrialOutcome::Failed(message))
+            }
             // A report that can't be read is no failure of the trial.
             Verdict::Failed(message) => self.again(job, &Fault::other(message), retry(role)),
             Verdict::Fault(fault) => self.again(job, &fault, retry(role)),
@@ -172,25 +172,28 @@ impl Pass<'_> {
         if due { next } else { Need::Change }
     }
 
-    /// Gives a result to the search.
-    fn record(&mut self, trial: &Trial, outcome: TrialOutcome) {
+    /// Gives the result of an attempt to the search.
+    fn record(&mut self, trial: &Trial, attempt: u32, outcome: TrialOutcome) {
         let jobs = self
             .observed
             .jobs
             .values()
             .filter(|job| job.key.role == Role::Trial && job.key.trial.as_ref() == Some(&trial.id));
         let pods = jobs.flat_map(|job| self.observed.pods_of(job));
-        let (mut held, mut phases) = (0.0, Vec::new());
+        let (mut held, mut durations) = (0.0, Vec::new());
         for pod in pods {
             held += pod.held_seconds(self.observed.now);
-            phases.extend(durations(pod));
+            durations.extend(phases(pod));
         }
+        let key = JobKey { role: Role::Trial, trial: Some(trial.id.clone()), attempt };
+        let job = self.observed.jobs.get(&key);
+        let time = job.and_then(|job| trial_time(job, self.observed.pods_of(job)));
         let gpus = self.resource().spec.evaluation.gpus() as f64;
         let failure = match &outcome {
             TrialOutcome::Failed(message) => Some(format!("trial {} failed: {message}", trial.id)),
             TrialOutcome::Succeeded(_) => None,
         };
-        let result = TrialResult { id: trial.id.clone(), outcome, gpu_seconds: gpus * held };
+        let result = TrialResult { id: trial.id.clone(), outcome, gpu_seconds: gpus * held, time };
         let Some(search) = self.memory.search_mut() else { return };
         // The result was checked against the trial's stages; anything else is not finite and fails the trial.
         let refused = search.record(result).err();
@@ -199,10 +202,11 @@ impl Pass<'_> {
                 id: trial.id.clone(),
                 outcome: TrialOutcome::Failed(refused.to_string()),
                 gpu_seconds: gpus * held,
+                time,
             };
             let _ = search.record(failed);
         }
-        self.durations.extend(phases);
+        self.durations.extend(durations);
         self.writes.events.extend(failure.map(|message| (reason::TRIAL_FAILED, message, true)));
     }
 
@@ -323,22 +327,4 @@ fn scores(answer: Message, trial: &Trial, config: &SearchConfig) -> Option<Trial
         Some(score) => TrialOutcome::Failed(format!("the evaluator gave {} as a score", score.value)),
         None => TrialOutcome::Succeeded(stages),
     })
-}
-
-/// Seconds that a pod spent in each phase.
-fn durations(pod: &PodView) -> Vec<(TrialPhase, f64)> {
-    let seconds = |name: &str| match &pod.container(name)?.state {
-        ContainerState::Terminated { started: Some(started), finished: Some(finished), .. } => {
-            Some(finished.duration_since(*started).as_secs_f64())
-        }
-        _ => None,
-    };
-    let queued = pod.scheduled.map(|at| at.duration_since(pod.created).as_secs_f64());
-    let phases = [
-        (TrialPhase::Queued, queued),
-        (TrialPhase::Merge, seconds(labels::MERGE_CONTAINER)),
-        (TrialPhase::Evaluate, seconds(mergesearch_crds::EVALUATOR)),
-        (TrialPhase::Report, seconds(labels::REPORT_CONTAINER)),
-    ];
-    phases.into_iter().filter_map(|(phase, seconds)| Some((phase, seconds?.max(0.0)))).collect()
 }

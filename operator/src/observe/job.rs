@@ -19,6 +19,8 @@ pub struct JobView {
     pub key: JobKey,
     /// When it was created.
     pub created: Timestamp,
+    /// When the Job controller began with it, after any queue; its creation until then.
+    pub started: Timestamp,
     /// Whether a queue holds it back.
     pub suspended: bool,
     /// Whether it is being deleted.
@@ -62,12 +64,15 @@ impl JobView {
             trial,
             attempt: label(labels::ATTEMPT)?.parse().ok()?,
         };
+        let created = metadata.creation_timestamp.as_ref()?.0;
+        let started = job.status.as_ref().and_then(|status| status.start_time.as_ref());
         Some(Self {
             name: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
             version: metadata.resource_version.clone()?,
             key,
-            created: metadata.creation_timestamp.as_ref()?.0,
+            created,
+            started: started.map_or(created, |time| time.0),
             suspended: job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false),
             deleting: metadata.deletion_timestamp.is_some(),
             search_generation: annotation(labels::SEARCH_GENERATION)?.parse().ok()?,

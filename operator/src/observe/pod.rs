@@ -141,10 +141,7 @@ impl PodView {
 
     /// When the last of its containers ended; its creation when none ran. `None` while it has not ended.
     pub fn ended(&self) -> Option<Timestamp> {
-        let finished = self.containers.iter().filter_map(|container| match &container.state {
-            ContainerState::Terminated { finished, .. } => *finished,
-            _ => None,
-        });
+        let finished = self.containers.iter().filter_map(ContainerView::finished);
         self.has_ended().then(|| finished.max().unwrap_or(self.created))
     }
 
@@ -185,6 +182,14 @@ impl ContainerView {
             }
         };
         Self { name: status.name.clone(), state }
+    }
+
+    /// When it ended, once it has.
+    pub const fn finished(&self) -> Option<Timestamp> {
+        match &self.state {
+            ContainerState::Terminated { finished, .. } => *finished,
+            _ => None,
+        }
     }
 
     /// The exit code, reason and message, once it has ended.

@@ -103,7 +103,7 @@ fn run(resource: &MergeSearch) -> Search {
             Ok(scores) => TrialOutcome::Succeeded(scores),
             Err(reason) => TrialOutcome::Failed(reason),
         };
-        search.record(TrialResult { id: trial.id.clone(), outcome, gpu_seconds: 0.0 }).unwrap();
+        search.record(TrialResult { id: trial.id.clone(), outcome, gpu_seconds: 0.0, time: None }).unwrap();
     }
     search
 }

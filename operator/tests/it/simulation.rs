@@ -8,7 +8,7 @@ use mergesearch_crds::conditions::COMPLETED;
 use mergesearch_operator::decide::Write;
 use mergesearch_operator::identity::Role;
 use mergesearch_operator::observe::{JobView, PodView};
-use mergesearch_search::{Record, TrialId, TrialOutcome};
+use mergesearch_search::{Record, TrialId, TrialOutcome, TrialResult, TrialTime};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
@@ -114,6 +114,19 @@ impl World {
         self.operator.faults = faults;
     }
 
+    /// Every result says when its trial ran: within the time of the world, first merged and then evaluated.
+    fn check_times(&self) {
+        let Self { seed, api, .. } = self;
+        for record in api.records() {
+            let Record::Finished(TrialResult { id, time, .. }) = record else { continue };
+            let Some(TrialTime { started, merged, ended }) = time else {
+                panic!("seed {seed}: nobody knows when {id} ran");
+            };
+            let order = [1.8e9, started, merged.unwrap_or(started), ended, api.now.as_second() as f64];
+            assert!(order.is_sorted() && started < ended, "seed {seed}: {id}: {order:?}");
+        }
+    }
+
     pub(crate) fn running_pods(&self) -> usize {
         self.api.pods.all().filter_map(PodView::of).filter(|pod| !pod.has_ended()).count()
     }
@@ -166,6 +179,7 @@ fn a_crash_after_any_write_costs_nothing() {
         let mut world = World::new(seed, Mishaps { lost_message: 5, ..Mishaps::default() }, faults);
         world.finish();
         world.check_outcome();
+        world.check_times();
         assert!(world.operator.crashes > 0);
         // Nothing happens to pods here, so nothing is a reason for a second evaluation.
         for (trial, times) in &world.node.evaluated {

@@ -46,9 +46,9 @@ impl Search {
     }
 
     pub(super) fn finish(&mut self, result: TrialResult) {
-        let TrialResult { id, outcome, gpu_seconds } = result;
+        let TrialResult { id, outcome, gpu_seconds, time } = result;
         let Some(&position) = self.positions.get(&id) else { return };
-        self.trials[position].ending = Some(Ending { outcome, gpu_seconds, order: self.finished });
+        self.trials[position].ending = Some(Ending { outcome, gpu_seconds, time, order: self.finished });
         self.finished += 1;
         if self.yardstick.is_some() {
             self.enter_archive(&id);

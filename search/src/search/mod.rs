@@ -28,7 +28,7 @@ use crate::fitness::Yardstick;
 use crate::journal::{Record, Vector};
 use crate::problem::Problem;
 use crate::results::Measurement;
-use crate::trial::{Stage, Trial, TrialId, TrialOutcome, TrialResult};
+use crate::trial::{Stage, Trial, TrialId, TrialOutcome, TrialResult, TrialTime};
 
 pub use self::optimizer::{EndReason, GenerationSummary};
 pub use self::view::{LARGE_WEIGHTS, Phase, Progress, Row};
@@ -69,6 +69,8 @@ struct TrialState {
 struct Ending {
     outcome: TrialOutcome,
     gpu_seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time: Option<TrialTime>,
     /// How many trials had ended before.
     order: usize,
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{GenerationSummary, Search};
 use crate::results::Measurement;
-use crate::trial::{Stage, TrialId, TrialOutcome};
+use crate::trial::{Stage, TrialId, TrialOutcome, TrialTime};
 
 /// Weights whose absolute values sum to more than this are worth a warning: such merges extrapolate far.
 pub const LARGE_WEIGHTS: f64 = 2.0;
@@ -157,6 +157,12 @@ impl Search {
     /// All trials of stage `search` in the order they were issued, duplicates included.
     pub fn search_trials(&self) -> impl Iterator<Item = &TrialId> {
         self.trials.iter().map(|state| &state.id).filter(|id| !matches!(id, TrialId::Final(_)))
+    }
+
+    /// When the trials ran, final ones included, in the order they were issued; those whose time nobody noted are left out.
+    /// A duplicate has not run.
+    pub fn times(&self) -> impl Iterator<Item = (&TrialId, TrialTime)> {
+        self.trials.iter().filter_map(|state| Some((&state.id, state.ending.as_ref()?.time?)))
     }
 
     /// The trials that were chosen for the final stages, once the search stage is over.

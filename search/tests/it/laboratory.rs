@@ -109,12 +109,13 @@ pub(crate) fn evaluate(trial: &Trial) -> TrialResult {
         id: trial.id.clone(),
         outcome: TrialOutcome::Succeeded(stages.collect()),
         gpu_seconds: 10.0,
+        time: None,
     }
 }
 
 pub(crate) fn failure(trial: &Trial) -> TrialResult {
     let outcome = TrialOutcome::Failed("the evaluator exited with code 1".into());
-    TrialResult { id: trial.id.clone(), outcome, gpu_seconds: 1.0 }
+    TrialResult { id: trial.id.clone(), outcome, gpu_seconds: 1.0, time: None }
 }
 
 /// Runs a search to its end: `capacity` trials at a time, ending in an order drawn from `order`. Returns the journal.

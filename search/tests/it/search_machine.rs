@@ -3,8 +3,8 @@
 use mergesearch_recipe::{Checkpoint, CheckpointName, MergeMethod};
 use mergesearch_search::encoding::BoundedParameter;
 use mergesearch_search::{
-    Baseline, Bound, ConfigError, EndReason, Fitness, Granularity, Lambda, Outcome, Record, RecordError,
-    Reference, ReplayError, Search, Trial, TrialId, TrialOutcome,
+    Baseline, Bound, Chain, ConfigError, EndReason, Fitness, Granularity, Journal, Lambda, Outcome, Record,
+    RecordError, Reference, ReplayError, Search, Trial, TrialId, TrialOutcome, TrialResult, TrialTime,
 };
 use proptest::prelude::*;
 
@@ -70,6 +70,40 @@ fn vectors_that_are_too_long_to_be_recorded_follow_from_the_journal() {
     assert!(journal.iter().all(|record| !matches!(record, Record::Issued { vector: Some(_), .. })));
     assert!(journal.iter().any(|record| matches!(record, Record::Issued { id: TrialId::Mean { .. }, .. })));
     let replayed = Search::replay(config, journal).unwrap();
+    assert_eq!(snapshot(&replayed), snapshot(&search));
+}
+
+#[test]
+fn when_trials_ran_is_kept_and_decides_nothing() {
+    let timed = |trial: &Trial| {
+        // A number of its own for each trial that tells stage and text apart.
+        let started = 1.8e9 + f64::from(trial.id.to_string().bytes().map(u32::from).sum::<u32>()) / 3.0;
+        let time = TrialTime { started, merged: Some(started + 2.0), ended: started + 60.0 };
+        TrialResult { time: Some(time), ..evaluate(trial) }
+    };
+    let mut search = Search::new(config(5)).unwrap();
+    let journal = run(&mut search, 4, 3, timed);
+    let (timeless, _) = searched(config(5), 4, 3);
+    assert_eq!(essence(&search), essence(&timeless));
+    assert_eq!((search.outcome(), timeless.times().count()), (timeless.outcome(), 0));
+
+    let results: Vec<&TrialResult> = journal
+        .iter()
+        .filter_map(|record| if let Record::Finished(result) = record { Some(result) } else { None })
+        .collect();
+    let mut told: Vec<(&TrialId, f64)> = search.times().map(|(id, time)| (id, time.started)).collect();
+    told.sort_by_key(|(id, _)| (*id).clone());
+    let mut expected: Vec<(&TrialId, f64)> =
+        results.iter().map(|result| (&result.id, result.time.unwrap().started)).collect();
+    expected.sort_by_key(|(id, _)| (*id).clone());
+    assert_eq!(told, expected);
+    assert!(told.iter().any(|(id, _)| matches!(id, TrialId::Final(_))));
+    let duplicate = TrialId::Greedy(1);
+    assert!(search.row(&duplicate).is_some() && search.times().all(|(id, _)| *id != duplicate));
+
+    let mut chain = Chain::default();
+    let text: String = journal.iter().map(|record| chain.line(record).unwrap()).collect();
+    let replayed = Search::replay(config(5), Journal::read(&text).unwrap().records).unwrap();
     assert_eq!(snapshot(&replayed), snapshot(&search));
 }
 

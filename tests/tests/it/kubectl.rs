@@ -182,7 +182,12 @@ fn evaluated(trial: &Trial) -> TrialResult {
     let distance = (weights[0] - 0.5).powi(2) + (weights[1] - 0.5).powi(2);
     let score = Measurement { value: 0.9 - distance / 2.0, stderr: Some(0.001), items: None };
     let stages = trial.stages.iter().map(|&stage| StageScores { stage, scores: vec![score] }).collect();
-    TrialResult { id: trial.id.clone(), outcome: TrialOutcome::Succeeded(stages), gpu_seconds: 0.0 }
+    TrialResult {
+        id: trial.id.clone(),
+        outcome: TrialOutcome::Succeeded(stages),
+        gpu_seconds: 0.0,
+        time: None,
+    }
 }
 
 fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {

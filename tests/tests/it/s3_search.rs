@@ -68,12 +68,14 @@ impl<'a> Run<'a> {
         self.mergesearch(&["run", "--file", self.folder.join("mergesearch.yaml").to_str().unwrap()])
     }
 
-    /// Everything that is shown, without the places.
+    /// Everything that is shown, without the places and the times.
     fn result(&self, pool: &str) -> Value {
         let shown = self.mergesearch(&["show", "-o", "json"]);
         shown.assert_code(0);
         let mut result: Value = serde_json::from_str(&shown.stdout.replace(pool, "pool:")).unwrap();
-        result.as_object_mut().unwrap().remove("published").unwrap();
+        for field in ["published", "timeline"] {
+            result.as_object_mut().unwrap().remove(field).unwrap();
+        }
         result
     }
 }
