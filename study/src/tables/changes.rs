@@ -62,7 +62,7 @@ pub(super) fn pool_size(results: &Results) -> String {
             test(Merge::BestBaseline),
             test(Merge::Searched),
             spread_difference(&gains),
-            if matches!(setting.pool, Checkpoints::Drawn(_)) {
+            if matches!(setting.pool, Checkpoints::Drawn(_)) && !bad.is_empty() {
                 bad.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             } else {
                 spread_number(&bad, 0)

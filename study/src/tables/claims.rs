@@ -113,17 +113,16 @@ fn held_out(searches: &[&SearchRow]) -> [String; 4] {
 }
 
 fn sizes(settings: &[&Setting], results: &Results) -> [String; 4] {
-    let (count, all) = settings
-        .iter()
-        .filter_map(|setting| used(results, setting))
-        .fold((0.0, 0.0), |(count, all), (more, of)| (count + more, all + of));
+    let means: Vec<(f64, f64)> = settings.iter().filter_map(|setting| used(results, setting)).collect();
+    let (count, all) = means.iter().fold((0.0, 0.0), |(count, all), (more, of)| (count + more, all + of));
+    let kinds = means.len().max(1) as f64;
     let (counted, of) = ((100.0 * count) as usize, (100.0 * all) as usize);
     line(
         "Good merges give weight to almost all checkpoints.",
         format!(
             "{:.1} of {:.0} have a weight of size {NEGLIGIBLE} or more, on average",
-            count / settings.len() as f64,
-            all / settings.len() as f64
+            count / kinds,
+            all / kinds
         ),
         verdict(counted, of),
         "9 of 10 checkpoints",
