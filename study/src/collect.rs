@@ -181,7 +181,7 @@ mod tests {
             let trials = search.trials(capacity);
             for trial in trials.into_iter().rev() {
                 let outcome = scores(&trial, 3);
-                search.record(TrialResult { id: trial.id, outcome, gpu_seconds: 0.0 }).unwrap();
+                search.record(TrialResult { id: trial.id, outcome, gpu_seconds: 0.0, time: None }).unwrap();
             }
             records.extend(search.take_records());
         }
