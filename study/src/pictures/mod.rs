@@ -83,6 +83,17 @@ fn category_axis(names: &[String]) -> Value {
     })
 }
 
+/// A line where a horizontal axis is 0.
+fn zero_line() -> Value {
+    json!({
+        "silent": true,
+        "symbol": "none",
+        "label": { "show": false },
+        "lineStyle": { "color": INK, "type": "solid", "width": 1 },
+        "data": [{ "xAxis": 0 }],
+    })
+}
+
 /// A fraction in points with two decimals, so that pictures hold no more digits than they show.
 fn points(value: f64) -> f64 {
     crate::rows::rounded(100.0 * value, 2)
