@@ -13,7 +13,7 @@ PROGRAMS := --package mergesearch --package mergesearch-merger --package mergese
 SCRIPTS := .ci/run images/build tests/bench/run tests/browser tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench fmt generate simulation peers pool deny clean
+	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench fmt generate simulation peers study study-tables pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,14 @@ simulation: ## Run ten thousand simulated searches with everything going wrong; 
 peers: ## Compare with mergekit and load a merge with transformers; installs PyTorch into .cache/ once.
 	$(CARGO) build --locked --release $(PROGRAMS)
 	PATH="$$CARGO_TARGET_DIR/release:$$PATH" tests/peers/run
+
+study: ## Try the claims about searched merges on the quickstart pool, and write docs/study.md; about an hour on two cores, goes on when killed.
+	$(CARGO) build --locked --release $(PROGRAMS) --package mergesearch-study
+	PATH="$$CARGO_TARGET_DIR/release:$$PATH" mergesearch-study run
+	PATH="$$CARGO_TARGET_DIR/release:$$PATH" mergesearch-study tables
+
+study-tables: ## Make the tables and pictures of docs/study.md anew from docs/study/*.csv.
+	$(CARGO) run --locked --quiet --package mergesearch-study -- tables
 
 pool: ## Train the quickstart pool from nothing, about ten minutes; the same bits on the same kind of processor.
 	$(CARGO) run --locked --release --package mergesearch-quickstart --bin quickstart-train
