@@ -37,6 +37,8 @@ pub(super) fn options(results: &Results) -> Value {
     series.extend(band("test", VERMILION, &test));
     series.push(line("on search items, which choose it", BLUE, "solid", &search, None));
     series.push(line("on test items", VERMILION, "dashed", &test, baseline));
+    // Wide enough to show the dashes.
+    options["legend"]["itemWidth"] = 44.into();
     options["legend"]["data"] = json!(["on search items, which choose it", "on test items"]);
     options["series"] = series.into();
     options
@@ -56,7 +58,7 @@ fn line(name: &str, colour: &str, dash: &str, values: &[(usize, Vec<f64>)], base
     let mut series = json!({
         "name": name,
         "type": "line",
-        "showSymbol": false,
+        "symbol": "none",
         "lineStyle": { "color": colour, "type": dash, "width": 2 },
         "itemStyle": { "color": colour },
         "data": values.iter().filter_map(mean).collect::<Vec<Value>>(),

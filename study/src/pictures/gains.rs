@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BLUE, INK, base, category_axis, each_seed, points, value_axis};
+use super::{BLUE, INK, base, category_axis, each_seed, points, value_axis, zero_line};
 use crate::results::Results;
 use crate::rows::SearchRow;
 use crate::settings::Setting;
@@ -36,13 +36,7 @@ pub(super) fn options(results: &Results) -> Value {
             "symbolSize": [4, 22],
             "itemStyle": { "color": BLUE },
             "data": means,
-            "markLine": {
-                "silent": true,
-                "symbol": "none",
-                "label": { "show": false },
-                "lineStyle": { "color": INK, "type": "solid", "width": 1 },
-                "data": [{ "xAxis": 0 }],
-            },
+            "markLine": zero_line(),
         },
         each_seed("one search", INK, &seeds),
     ]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BLUE, GREY, INK, VERMILION, base, category_axis, each_seed, points, value_axis};
+use super::{BLUE, GREY, INK, VERMILION, base, category_axis, each_seed, points, value_axis, zero_line};
 use crate::results::Results;
 use crate::rows::{WeightRow, rounded};
 use crate::settings::{BAD, REFERENCE, Setting};
@@ -37,7 +37,8 @@ pub(super) fn options(results: &Results) -> Value {
             "symbol": symbol,
             "symbolSize": 12,
             "itemStyle": { "color": colour },
-            "label": { "show": true, "formatter": "{b}", "position": "right", "fontSize": 10, "color": INK },
+            "label": { "show": true, "formatter": "{b}", "position": "right", "fontSize": 10, "color": INK,
+                "textBorderColor": "#FFFFFF", "textBorderWidth": 2 },
             "labelLayout": { "hideOverlap": true },
             "data": data,
         })
@@ -54,16 +55,21 @@ pub(super) fn options(results: &Results) -> Value {
     options
 }
 
+/// A checkpoint's name on an axis; the mark is for those who see no colours.
+fn shown(name: &str) -> String {
+    if BAD.contains(&name) { format!("{name} (bad)") } else { name.to_owned() }
+}
+
 /// What taking a checkpoint out of the searched merge changes, best own score at the top.
 pub(super) fn removals(results: &Results) -> Value {
-    let mut options = base("Test score without a checkpoint, setting three", 170);
+    let mut options = base("Test score without a checkpoint, setting three", 190);
     let Some(setting) = Setting::named(REFERENCE) else { return options };
     let checkpoints = tables::checkpoints(results, setting);
     let changes = |rows: &[&WeightRow]| rows.iter().filter_map(|row| row.removal).collect::<Vec<f64>>();
     let seeds: Vec<Value> = checkpoints
         .iter()
         .flat_map(|(name, _, rows)| {
-            changes(rows).into_iter().map(move |change| json!([points(change), name]))
+            changes(rows).into_iter().map(move |change| json!([points(change), shown(name)]))
         })
         .collect();
     let means: Vec<Value> = checkpoints
@@ -72,19 +78,26 @@ pub(super) fn removals(results: &Results) -> Value {
             let mean = Spread::of(&changes(rows))?.mean;
             let bad = BAD.contains(name);
             let style = json!({ "color": if bad { VERMILION } else { BLUE }, "opacity": if bad { 0.5 } else { 0.8 } });
-            Some(json!({ "value": [points(mean), name], "itemStyle": style }))
+            Some(json!({ "value": [points(mean), shown(name)], "itemStyle": style }))
         })
         .collect();
     let mut horizontal = value_axis("change in points; below 0 the merge needs the checkpoint");
     horizontal["scale"] = false.into();
     options["xAxis"] = horizontal;
-    let names: Vec<String> = checkpoints.iter().map(|(name, _, _)| (*name).to_owned()).collect();
+    let names: Vec<String> = checkpoints.iter().map(|(name, _, _)| shown(name)).collect();
     let mut vertical = category_axis(&names);
     vertical["inverse"] = true.into();
     vertical["axisLine"]["onZero"] = false.into();
     options["yAxis"] = vertical;
     options["series"] = json!([
-        { "name": "mean over seeds", "type": "bar", "barWidth": 10, "itemStyle": { "color": BLUE }, "data": means },
+        {
+            "name": "mean over seeds",
+            "type": "bar",
+            "barWidth": 10,
+            "itemStyle": { "color": BLUE },
+            "data": means,
+            "markLine": zero_line(),
+        },
         each_seed("one search", INK, &seeds),
     ]);
     options
