@@ -10,7 +10,6 @@ use mergesearch_search::{Journal, Outcome, Record, Row, Search, TrialId, fitness
 use serde::Deserialize;
 
 use crate::error::StudyError;
-use crate::programs::Programs;
 
 /// A completed search.
 #[derive(Debug)]
@@ -60,17 +59,18 @@ pub struct Evaluation {
 }
 
 impl Finished {
-    /// Reads a search from its state folder.
+    /// Reads a search from its state folder, and from its report as `mergesearch show` printed it.
     ///
     /// # Errors
     /// When the search is not complete, or its files can't be read.
-    pub fn read(programs: &Programs, state: &Path) -> Result<Self, StudyError> {
+    pub fn read(state: &Path, report: &Path) -> Result<Self, StudyError> {
         let wrong = |problem: String| StudyError::Search { folder: state.to_owned(), problem };
         let path = state.join("journal.jsonl");
         let text = fs::read_to_string(&path).map_err(StudyError::at(&path))?;
         let records = Journal::read(&text).map_err(|error| wrong(error.to_string()))?.records;
+        let report = fs::read_to_string(report).map_err(StudyError::at(report))?;
         let report: Report =
-            serde_json::from_str(&programs.report(state)?).map_err(|error| wrong(error.to_string()))?;
+            serde_json::from_str(&report).map_err(|error| wrong(format!("its report: {error}")))?;
         let comparison = report.comparison.ok_or_else(|| wrong("its report has no comparison".to_owned()))?;
         Self::of(records, comparison).map_err(wrong)
     }

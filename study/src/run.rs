@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! SETTING/seed-N/manifest.yaml   the search
-//!                state/          its state, as `mergesearch run` keeps it
+//!                state/          its state, as `mergesearch run` keeps it; without the evaluator's files, once complete
+//!                report.json     its result, as `mergesearch show` prints it
 //!                completed.yaml  the manifest once more, when the search has been completed under it
 //!                probes.json     evaluations made after it
 //!                *.log           what the programs said
 //! ```
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -105,21 +107,52 @@ fn one(programs: &Programs, repository: &Path, run: &Run, max_trials: i32) -> Re
     fs::create_dir_all(folder).map_err(StudyError::at(folder))?;
     let mut resource = manifest(repository, setting, *seed, max_trials)?;
     resource.spec.storage.output = format!("file://{}", folder.join("output").display());
-    let (file, state, completed) =
-        (folder.join("manifest.yaml"), folder.join("state"), folder.join("completed.yaml"));
-    let text = text(&resource, &file)?;
-    if fs::read_to_string(&completed).ok().as_ref() != Some(&text) {
-        write_whole(&file, text.as_bytes())?;
-        programs.search(&file, &state, &folder.join("run.log"))?;
-        write_whole(&completed, text.as_bytes())?;
-    }
-    let finished = Finished::read(programs, &state)?;
+    let text = text(&resource, &folder.join("manifest.yaml"))?;
+    let (state, report) = (folder.join("state"), folder.join("report.json"));
+    complete(programs, folder, &text, &state, &report)?;
+    let finished = Finished::read(&state, &report)?;
     let probes = probe(programs, &finished, folder, setting.taken_apart)?;
     let problem = || StudyError::Search {
         folder: folder.clone(),
         problem: "it has no best merge or no best baseline".to_owned(),
     };
     collect(setting, *seed, &finished, &probes).ok_or_else(problem)
+}
+
+/// Brings the search of a manifest to its end and keeps its report, unless that was done before.
+fn complete(
+    programs: &Programs,
+    folder: &Path,
+    manifest: &str,
+    state: &Path,
+    report: &Path,
+) -> Result<(), StudyError> {
+    let completed = folder.join("completed.yaml");
+    let before = fs::read_to_string(&completed).ok();
+    if before.as_deref() != Some(manifest) {
+        if before.is_some() {
+            // Completed under another manifest: its items, which a comparison needs, are gone. The mark goes last, so that
+            // being killed here leaves nothing half removed.
+            remove(&folder.join("probes.json"), |path| fs::remove_file(path))?;
+            remove(state, |path| fs::remove_dir_all(path))?;
+            remove(&completed, |path| fs::remove_file(path))?;
+        }
+        let file = folder.join("manifest.yaml");
+        write_whole(&file, manifest.as_bytes())?;
+        programs.search(&file, state, &folder.join("run.log"))?;
+        write_whole(report, programs.report(state)?.as_bytes())?;
+        write_whole(&completed, manifest.as_bytes())?;
+    }
+    // A third of a gigabyte, mostly answers to single items. The report has what is needed of them.
+    remove(&state.join("trials"), |path| fs::remove_dir_all(path))
+}
+
+/// Removes what may be there.
+fn remove(path: &Path, how: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), StudyError> {
+    match how(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StudyError::at(path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// What came out, for the display.
