@@ -88,7 +88,7 @@ peers: ## Compare with mergekit and load a merge with transformers; installs PyT
 	$(CARGO) build --locked --release $(PROGRAMS)
 	PATH="$$CARGO_TARGET_DIR/release:$$PATH" tests/peers/run
 
-study: ## Try the claims about searched merges on the quickstart pool, and write docs/study.md; an hour on four cores, goes on when killed.
+study: ## Try the claims about searched merges on the quickstart pool, and write docs/study.md; about an hour on two cores, goes on when killed.
 	$(CARGO) build --locked --release $(PROGRAMS) --package mergesearch-study
 	PATH="$$CARGO_TARGET_DIR/release:$$PATH" mergesearch-study run
 	PATH="$$CARGO_TARGET_DIR/release:$$PATH" mergesearch-study tables
