@@ -76,6 +76,9 @@ pub(crate) struct TablesArgs {
     /// The page whose generated parts are written anew.
     #[arg(long, value_name = "FILE", default_value = "docs/study.md")]
     pub(crate) page: PathBuf,
+    /// Writes the pictures as PNG too, into this folder, to look at.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bitmaps: Option<PathBuf>,
 }
 
 #[cfg(test)]

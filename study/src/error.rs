@@ -74,6 +74,14 @@ pub enum StudyError {
         /// The markers.
         expected: String,
     },
+    /// A picture can't be drawn.
+    #[error("picture {name}: {source}")]
+    Picture {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        source: mergesearch_report::FigureError,
+    },
     /// Some searches did not end well; the others are in the results.
     #[error("{failed} of {all} searches failed: {first}; run the same command again to go on")]
     Searches {

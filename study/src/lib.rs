@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, TablesArgs};
+use self::args::{Cli, Command, ResultsArgs, TablesArgs};
 use self::error::StudyError;
 use self::results::Results;
 
@@ -50,6 +50,8 @@ pub fn main() -> ExitCode {
 }
 
 fn tables(arguments: &TablesArgs) -> Result<(), StudyError> {
-    let results = Results::read(&arguments.results.results)?;
-    page::update(&arguments.page, &results)
+    let TablesArgs { results: ResultsArgs { results: folder }, page, bitmaps } = arguments;
+    let results = Results::read(folder)?;
+    page::update(page, &results)?;
+    pictures::draw(&results, folder, bitmaps.as_deref())
 }

@@ -6,9 +6,14 @@ mod gains;
 mod pool;
 mod weights;
 
+use std::fs;
+use std::path::Path;
+
+use mergesearch_report::{Picture, Size, picture};
 use serde_json::{Value, json};
 
-use crate::results::Results;
+use crate::error::StudyError;
+use crate::results::{Results, write_whole};
 
 /// Blue, vermilion, green and purple of Okabe and Ito's palette, and greys.
 const BLUE: &str = "#0072B2";
@@ -43,6 +48,36 @@ pub fn drawings(results: &Results) -> Vec<Drawing> {
         Drawing { name: "removals", options: weights::removals(results), width: 860, height: 480 },
         Drawing { name: "pool-size", options: pool::options(results), width: 860, height: 420 },
     ]
+}
+
+/// Draws the pictures into a folder as SVG, and into another as PNG where one is given.
+///
+/// # Errors
+/// When a picture can't be drawn or written.
+pub fn draw(results: &Results, folder: &Path, bitmaps: Option<&Path>) -> Result<(), StudyError> {
+    for folder in [Some(folder), bitmaps].into_iter().flatten() {
+        fs::create_dir_all(folder).map_err(StudyError::at(folder))?;
+    }
+    for drawing in drawings(results) {
+        let Picture { svg, png, .. } = drawing.picture()?;
+        write_whole(&folder.join(format!("{}.svg", drawing.name)), svg.as_bytes())?;
+        if let Some(bitmaps) = bitmaps {
+            write_whole(&bitmaps.join(format!("{}.png", drawing.name)), &png)?;
+        }
+    }
+    Ok(())
+}
+
+impl Drawing {
+    /// The picture itself.
+    ///
+    /// # Errors
+    /// When `ECharts` refuses the options, which is a fault of this crate.
+    fn picture(&self) -> Result<Picture, StudyError> {
+        let size = Size { width: self.width, height: self.height };
+        picture(self.name, &self.options, size)
+            .map_err(|source| StudyError::Picture { name: self.name, source })
+    }
 }
 
 /// What every picture shares, with a title and room for the axes' names.
@@ -113,9 +148,19 @@ fn each_seed(name: &str, colour: &str, data: &[Value]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+
+    /// The pictures can't drift from the results: `make study-tables` draws them anew.
+    #[test]
+    fn the_pictures_show_the_results_that_are_beside_them() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/study"));
+        for drawing in drawings(&Results::read(folder).unwrap()) {
+            let path = folder.join(format!("{}.svg", drawing.name));
+            let shown = fs::read_to_string(&path).unwrap();
+            let svg = drawing.picture().unwrap().svg;
+            assert!(svg == shown, "{} differs from docs/study/*.csv: run make study-tables", path.display());
+        }
+    }
 
     #[test]
     fn pictures_hold_data_only_and_nothing_without_results() {
