@@ -17,7 +17,7 @@ const STANDARD_ERRORS: f64 = 3.0;
 #[case::three_objectives("mergesearch.yaml", &["sort_descending", "reverse_increment", "addition"])]
 #[case::two_objectives("mergesearch-two.yaml", &["sort_descending", "reverse_increment"])]
 fn uniform_is_worse_than_the_best_single_than_the_greedy_soup_than_the_search(
-    #[case] manifest: &str,
+    #[case] manifest: &'static str,
     #[case] tasks: &[&str],
 ) {
     let state = searched(manifest);
