@@ -9,7 +9,8 @@ function convergenceFigure(report, theme, width) {
   const outside = trials.filter((trial) => trial.fitness !== null && !inside(range, trial.fitness)).length;
   const narrow = width < 560;
   const left = 66, right = 24;
-  const marked = trialSeries(report, theme, point);
+  // On the left there is only the axis.
+  const marked = trialSeries(report, theme, point, (index) => (index < trials.length / 5 ? "right" : "left"));
   const { legend, space } = legendFor([...entriesOf(marked), { name: "best so far", icon: LINE }, "mean of the generation"], width);
   const grids = [
     { left, right, top: space, height: 250 },

@@ -57,11 +57,12 @@ const trialTooltip = (report, theme) => ({
   formatter: (hovered) => (hovered.data?.trial === undefined ? escaped(hovered.name) : tip(report, hovered.data.trial)),
 });
 
-/** Points of trials as one series for each mark, so that the legend can hide them. `point(trial)` gives `[x, y]` or nothing. */
-function trialSeries(report, theme, point, axes = {}) {
+/** Points of trials as one series for each mark, so that the legend can hide them. `point(trial)` gives `[x, y]` or nothing,
+    `side(index)` where a named trial's label stands. */
+function trialSeries(report, theme, point, side = () => "left") {
   const names = named(report);
   return Object.entries(marks(theme)).map(([mark, { label, symbol, size, colour }], order) => ({
-    name: label, type: "scatter", symbol, symbolSize: size, z: 3 + order, ...axes,
+    name: label, type: "scatter", symbol, symbolSize: size, z: 3 + order,
     itemStyle: { color: colour, opacity: mark === "candidate" ? 0.75 : 1, borderColor: theme.surface, borderWidth: mark === "candidate" ? 0 : 1 },
     emphasis: { itemStyle: { borderColor: theme.text, borderWidth: 2 } },
     labelLayout: { moveOverlap: "shiftY" },
@@ -69,7 +70,7 @@ function trialSeries(report, theme, point, axes = {}) {
       if (markOf(report, index) !== mark) return [];
       const value = point(trial, index);
       if (!value) return [];
-      const label = { show: names.has(index), formatter: shortName(report, index), position: "left", distance: 7,
+      const label = { show: names.has(index), formatter: shortName(report, index), position: side(index), distance: 7,
         color: theme.text, fontSize: 12, textBorderColor: theme.surface, textBorderWidth: 3 };
       return [{ value, trial: index, label }];
     }),
