@@ -8,6 +8,7 @@ use mergesearch_crds::conditions::COMPLETED;
 use mergesearch_operator::decide::Write;
 use mergesearch_operator::identity::Role;
 use mergesearch_operator::observe::{JobView, PodView};
+use mergesearch_search::judgement::{Verdict, called};
 use mergesearch_search::{Record, TrialId, TrialOutcome, TrialResult, TrialTime};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -144,6 +145,12 @@ impl World {
         assert_eq!(best.trial, row.trial.to_string(), "seed {seed}: best");
         let difference = best.fitness - row.fitness.unwrap();
         assert!(difference.abs() < 1e-11, "seed {seed}: fitness");
+        let verdict = Verdict::of(&expected, &|_, _, _| None).unwrap();
+        let sentence = verdict.sentence(&called(&expected, &verdict.baseline));
+        let judgement = status.judgement.as_deref().unwrap_or_default();
+        assert!(judgement.starts_with(&sentence), "seed {seed}: {judgement:?} and {sentence:?}");
+        let doubted = judgement.contains(". Careful: ");
+        assert_eq!(doubted, verdict.doubt().is_some(), "seed {seed}: {judgement:?}");
         let published: Vec<&str> = status.published.iter().map(|entry| entry.trial.as_str()).collect();
         assert_eq!(published, [expected.to_publish(1)[0].to_string()], "seed {seed}: published");
         let ended = |record: &Record| match record {

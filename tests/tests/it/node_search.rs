@@ -34,6 +34,9 @@ fn a_search_in_pods_is_the_search_of_this_machine_and_suspending_it_frees_its_gp
     assert_eq!(search["status"]["trials"]["failed"], 0, "{:#}", search["status"]);
     assert_eq!(front(&search), local().front);
     assert_published(&team, &search);
+    let judgement = search["status"]["judgement"].as_str().unwrap();
+    let best = search["status"]["best"]["trial"].as_str().unwrap();
+    assert!(judgement.starts_with(best) && judgement.contains(" over the best baseline ("), "{judgement}");
     assert!(team.pods().iter().all(has_ended));
     prometheus_sees(&installation, &team, &search);
 }
