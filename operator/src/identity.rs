@@ -123,10 +123,10 @@ impl JobKey {
             (role, Some(trial)) => format!("{role}-{trial}"),
             (role, None) => role.to_string(),
         };
-        // A pod's hostname comes from it, which has no dots.
-        let what = what.replace('.', "-");
         let attempt = if self.attempt == 0 { String::new() } else { format!("-a{}", self.attempt) };
         let whole = format!("{uid}/{what}{attempt}");
+        // A pod's hostname comes from it, which has no dots. The hash tells apart what then reads alike.
+        let what = what.replace('.', "-");
         let tail = format!("{attempt}-{}", &hexadecimal(&Sha256::digest(whole))[..HASH_LENGTH]);
         // The search's name gives way first: the trial says more.
         let room = NAME_LENGTH - tail.len();
@@ -204,7 +204,15 @@ mod tests {
         let searches = ["recycle", "a.b", &"s".repeat(253)];
         for search in searches {
             for uid in ["1", "2"] {
-                for trial in ["g0004-c012", "uniform", "without-a.g0004-c012", &single, &without] {
+                for trial in [
+                    "g0004-c012",
+                    "uniform",
+                    "without-a.g0004-c012",
+                    &single,
+                    &without,
+                    "without-a.r1-g0001-c000",
+                    "without-a-r1.g0001-c000",
+                ] {
                     for role in [Role::Trial, Role::Collect, Role::Publish] {
                         for attempt in [0, 1, 12] {
                             let name = key(role, trial, attempt).name(search, uid);

@@ -2,10 +2,13 @@
 
 const report = JSON.parse(document.getElementById("data").textContent);
 
+/** The parts that there are. */
+const present = (...parts) => parts.flat().filter((part) => part !== undefined && part !== null && part !== false);
+
 /** An element with its properties and children; texts are never read as HTML. */
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  made.append(...present(children.flat()));
   return made;
 }
 
@@ -26,7 +29,7 @@ function scoreTable() {
   const hasTest = trials.some((trial) => trial.test);
   const hasHeldOut = trials.some((trial) => trial.heldOut);
   const columns = [
-    { stage: "search", name: "fitness", score: (trial) => (trial.fitness === null ? undefined : { value: trial.fitness }) },
+    { stage: "search", name: "fitness", score: (trial) => trial.searchFitness },
     ...objectives.map((metric, place) => ({ stage: "search", ...metric, score: (trial) => trial.search[place] })),
     ...(hasTest ? [
       { stage: "test", name: "fitness", score: (trial) => trial.testFitness },
@@ -35,21 +38,24 @@ function scoreTable() {
     ] : []),
     ...(hasHeldOut ? heldOut.map((metric, place) => ({ stage: "held-out", ...metric, score: (trial) => trial.heldOut?.[place] })) : []),
   ];
-  const baselines = [roles.bestSingle, roles.uniform, ...trials.flatMap((trial, index) =>
-    (trial.kind === "soup" && index !== roles.uniform) ? [index] : []), roles.greedy];
-  const searched = [...roles.front.filter((index) => ["candidate", "mean"].includes(trials[index].kind)), roles.best, roles.finalMean];
+  const isSampled = (index) => ["candidate", "mean"].includes(trials[index].kind);
+  const baselines = [
+    roles.base, roles.bestSingle, roles.uniform, ...trials.flatMap((trial, index) => (trial.kind === "soup" ? [index] : [])), roles.greedy,
+    roles.bestBaseline, ...roles.front.filter((index) => !isSampled(index)),
+  ];
+  const searched = [...roles.front.filter(isSampled), roles.best, roles.finalMean];
   const unique = (indices) => [...new Set(indices.filter((index) => index !== null))];
   const rows = { baselines: unique(baselines), "searched merges": unique(searched) };
   const all = Object.values(rows).flat();
   // The best of each column in bold: of all that are shown.
-  const highest = columns.map(({ score, minimize }) => {
+  const best = columns.map(({ score, minimize }) => {
     const values = all.map((index) => score(trials[index])?.value).filter((value) => value !== undefined);
     return minimize ? Math.min(...values) : Math.max(...values);
   });
   const starts = columns.map((column, place) => place === 0 || columns[place - 1].stage !== column.stage);
   const cell = (column, place, trial) => {
     const score = column.score(trial);
-    const classes = [starts[place] && "group-start", score && score.value === highest[place] && "highest"].filter(Boolean).join(" ");
+    const classes = [starts[place] && "group-start", score && score.value === best[place] && "best"].filter(Boolean).join(" ");
     if (!score) return element("td", { className: classes }, "-");
     const text = (column.signed && score.value > 0 ? "+" : "") + shown(score.value);
     const error = score.error === undefined ? undefined : element("span", { className: "error" }, ` ± ${shown(score.error)}`);
@@ -89,23 +95,35 @@ function showTrial(index) {
   });
   const hidden = trial.weights.length - weights.length;
   const detail = document.getElementById("detail");
-  detail.replaceChildren(
+  const isInfeasible = trial.fitness === null && trial.search.length > 0;
+  detail.replaceChildren(...present(
     element("button", { className: "close", type: "button", ariaLabel: "Close", onclick: () => { detail.hidden = true; } }, "×"),
     element("h3", {}, trial.name),
     trial.failure && element("p", { className: "warning" }, `Failed: ${trial.failure}`),
+    isInfeasible && element("p", { className: "warning" }, INFEASIBLE),
     element("table", {}, element("tr", {}, element("td"), element("td", {}, "search"), element("td", {}, trial.test ? "test" : "")),
-      row("fitness", shown(trial.fitness), trial.testFitness ? measured(trial.testFitness) : ""), scores, heldOut),
-    element("p", { className: "caption" }, trial.parameters ? `${trial.parameters}; weights:` : "weights:"),
+      row("fitness", measured(trial.searchFitness), trial.testFitness ? measured(trial.testFitness) : ""), scores, heldOut),
+    trial.parameters && element("p", { className: "caption" }, trial.parameters),
+    weights.length > 0 && element("p", { className: "caption" }, ["weights", groupsNote(report)].filter(Boolean).join(", "), ":"),
     element("table", {}, bars),
-    hidden > 0 ? element("p", { className: "caption" }, `${hidden} more below 0.005 or smaller than these`) : undefined,
-    trial.groups ? element("p", { className: "caption" }, `means over ${trial.groups.length} groups of tensors, each with weights of its own`) : undefined,
-    element("code", {}, report.exportCommand.replace("TRIAL", trial.id)),
-  );
+    weights.length > 0 && hidden > 0 && element("p", { className: "caption" }, `${hidden} more below 0.005 or smaller than these`),
+    command(index),
+  ));
   detail.hidden = false;
+}
+
+/** How the recipe is printed, where that can be. */
+function command(index) {
+  const { trials, roles, exportCommand, exportsAll } = report;
+  const isKept = exportsAll || roles.front.includes(index) || !["candidate", "mean"].includes(trials[index].kind);
+  return isKept
+    ? element("code", {}, exportCommand.replace("TRIAL", trials[index].id))
+    : element("p", { className: "caption" }, "Of the merges outside the front only these weights are shown; the journal has all of them.");
 }
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const charts = [];
+let watcher;
 
 /** Draws or redraws every figure for the colours and the width of the moment. */
 function drawFigures() {
@@ -113,18 +131,29 @@ function drawFigures() {
   const theme = dark.matches ? DARK : LIGHT;
   const container = document.getElementById("figures");
   const width = container.clientWidth;
-  container.replaceChildren(...allFigures(report, theme, width).map((figure) => {
+  const figures = allFigures(report, theme, width);
+  container.replaceChildren(...figures.map((figure) => {
     const chart = element("div", { className: "chart", id: `figure-${figure.name}` });
     chart.style.height = `${figure.height}px`;
     return element("section", {}, element("h2", {}, figure.title), element("p", { className: "summary" }, figure.summary ?? ""),
       element("figure", {}, chart), filesOf(figure));
   }));
-  for (const figure of allFigures(report, theme, width)) {
-    const chart = echarts.init(document.getElementById(`figure-${figure.name}`), baseTheme(theme), { renderer: "svg" });
-    chart.setOption({ animation: false, aria: { enabled: true, label: { description: `${figure.title}. ${figure.summary ?? ""}` } }, ...figure.option });
-    chart.on("click", ({ data }) => data?.trial !== undefined && showTrial(data.trial));
-    charts.push(chart);
-  }
+  watcher?.disconnect();
+  // Only those near the window: there may be a hundred.
+  watcher = new IntersectionObserver((entries) => {
+    for (const { target } of entries.filter(({ isIntersecting }) => isIntersecting)) {
+      watcher.unobserve(target);
+      drawFigure(target, figures.find(({ name }) => target.id === `figure-${name}`), theme);
+    }
+  }, { rootMargin: "800px" });
+  container.querySelectorAll(".chart").forEach((chart) => watcher.observe(chart));
+}
+
+function drawFigure(element, figure, theme) {
+  const chart = echarts.init(element, baseTheme(theme), { renderer: "svg" });
+  chart.setOption({ animation: false, aria: { enabled: true, label: { description: `${figure.title}. ${figure.summary ?? ""}` } }, ...figure.option });
+  chart.on("click", ({ data }) => data?.trial !== undefined && showTrial(data.trial));
+  charts.push(chart);
 }
 
 /** Saves a figure as it would stand alone. */
@@ -142,9 +171,9 @@ function filesOf(figure) {
 }
 
 document.getElementById("report").append(
-  ...head().filter((part) => part !== undefined && part !== null),
+  ...present(head()),
   element("h2", {}, "Baselines and front"),
-  element("p", { className: "caption" }, "★ is the best merge by search fitness, + is on the front; the highest of each column is bold. Trials are chosen by search items and judged by test items, which steered nothing. The gain is over the best baseline, with one standard error."),
+  element("p", { className: "caption" }, "★ is the best merge by search fitness, + is on the front, ↓ means that less is better; the best of each column is bold. Trials are chosen by search items and judged by test items, which steered nothing. The gain is over the best baseline by search fitness. ± is one standard error."),
   element("div", { className: "scroll" }, scoreTable()),
   element("div", { id: "figures" }),
   element("footer", {}, "Made by mergesearch. Pictures by Apache ECharts (Apache-2.0)."),

@@ -22,6 +22,8 @@ pub struct Report {
     pub held_out: Vec<Metric>,
     /// The pool, in the order of weights.
     pub checkpoints: Vec<String>,
+    /// Groups of tensors with weights of their own.
+    pub groups: usize,
     /// Every trial of stage `search`, in the order they were issued.
     pub trials: Vec<Trial>,
     /// Which trials are something special.
@@ -36,6 +38,8 @@ pub struct Report {
     pub order_kept: Option<f64>,
     /// How a trial's recipe is printed by a command: `TRIAL` stands for the trial.
     pub export_command: String,
+    /// Whether the command knows every trial, or only baselines and front.
+    pub exports_all: bool,
 }
 
 /// What a search was worth.
@@ -108,9 +112,12 @@ pub struct Trial {
     /// Of which generation, for candidates: the name of one of [`Report::generations`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<String>,
-    /// Search fitness; `None` when failed or infeasible.
+    /// What CMA-ES ranks by; `None` when failed or infeasible.
     pub fitness: Option<f64>,
-    /// Test fitness with its error; `None` when not scored.
+    /// The weighted mean of the objectives on search items, which compares with that on test items; `None` when failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search_fitness: Option<Score>,
+    /// The weighted mean of the objectives on test items; `None` when not scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_fitness: Option<Score>,
     /// Objectives on search items; empty when failed.
@@ -121,18 +128,12 @@ pub struct Trial {
     /// Held-out metrics; empty when not scored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_out: Vec<Score>,
-    /// The weight of each checkpoint; with several groups of tensors, the mean over groups.
+    /// The weight of each checkpoint, the mean over groups of tensors; all 0 for the base, which is not in the pool.
     pub weights: Vec<f64>,
-    /// The weights of each group of tensors, when there are several; only for the front and the baselines.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<Vec<f64>>,
     /// Parameters of the method besides weights, for instance `lambda 0.84`; empty without any.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub parameters: String,
-    /// Differences to the best baseline on test items, in the order of objectives; empty when not known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub test_gain: Vec<Score>,
-    /// The same for the fitness.
+    /// Test fitness minus that of the best baseline; `None` when not known, and for that baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_fitness_gain: Option<Score>,
     /// Why it failed.
@@ -150,11 +151,13 @@ pub struct Roles {
     pub best: Option<usize>,
     /// The baseline with the best search fitness.
     pub best_baseline: Option<usize>,
+    /// The base, when the search has one.
+    pub base: Option<usize>,
     /// The checkpoint with the best search fitness.
     pub best_single: Option<usize>,
     /// The mean of all checkpoints.
     pub uniform: Option<usize>,
-    /// The greedy soup.
+    /// The greedy soup; `None` when nothing made the best single better.
     pub greedy: Option<usize>,
     /// The mean of the final distribution.
     pub final_mean: Option<usize>,

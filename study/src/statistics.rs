@@ -18,6 +18,10 @@ impl Spread {
         if count == 0 {
             return None;
         }
+        // The mean of equal numbers is often one bit off, and then there would be a spread.
+        if values.iter().all(|value| value.to_bits() == values[0].to_bits()) {
+            return Some(Self { mean: values[0], deviation: (count > 1).then_some(0.0), count });
+        }
         let mean = values.iter().sum::<f64>() / count as f64;
         let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
         let deviation = (count > 1).then(|| (squares / (count - 1) as f64).sqrt());

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use mergesearch_crds::{
-    JournalContents, JournalDamage, MergeSearch, MergeSearchJournal, MergeSearchStatus, SearchConfigError,
-    read_journal, search_config,
+    JournalContents, JournalDamage, MergeSearch, MergeSearchJournal, MergeSearchStatus, read_journal,
+    search_config,
 };
 use mergesearch_search::{Record, ReplayError, Search, TrialId};
 use serde::Serialize;
@@ -33,9 +33,6 @@ pub(super) enum Unreadable {
     /// Chunks are missing or altered.
     #[error(transparent)]
     Damage(#[from] JournalDamage),
-    /// The object is no search of these models.
-    #[error(transparent)]
-    Config(#[from] SearchConfigError),
     /// The records are not of this search.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -54,12 +51,15 @@ impl Replayed {
         let Some(JournalContents { start, records, .. }) = read_journal(chunks, named)? else {
             return Ok(None);
         };
-        let config = search_config(resource, start.layers.unsigned_abs())?;
         let issued: Vec<TrialId> = records
             .iter()
             .filter_map(|record| if let Record::Issued { id, .. } = record { Some(id.clone()) } else { None })
             .collect();
-        let search = Search::replay(config, records)?;
+        // What the operator does not accept changes nothing: the search is as it was left, and its conditions say why.
+        let search = match search_config(resource, start.layers.unsigned_abs()) {
+            Ok(config) => Search::replay(config, records)?,
+            Err(_) => Search::recorded(records)?,
+        };
         let open = issued.iter().filter(|id| search.open_trial(id).is_some());
         Ok(Some(Self { running: open.map(ToString::to_string).collect(), search }))
     }

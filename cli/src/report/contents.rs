@@ -8,7 +8,7 @@ use mergesearch_report::{
     CheckpointContribution, Contribution, Fact, Generation, Judgement, Kind, Metric, Report as Contents,
     Roles, Score, Span, Timeline, Trial,
 };
-use mergesearch_search::judgement::{Gains, called, fitness_of};
+use mergesearch_search::judgement::{called, fitness_of, test_gain};
 use mergesearch_search::results::Measurement;
 use mergesearch_search::{Contributions, Direction, Row, Search, TrialId};
 
@@ -29,7 +29,7 @@ pub(super) fn contents(name: &str, search: &Search, report: &Report, source: Sou
     let place = |id: &Option<TrialId>| id.as_ref().and_then(|id| places.get(id).copied());
     let state = match source {
         Source::Local(state) => Some(state),
-        Source::Cluster => None,
+        Source::Cluster(_) => None,
     };
     let warnings = report
         .comparison
@@ -40,9 +40,10 @@ pub(super) fn contents(name: &str, search: &Search, report: &Report, source: Sou
         front: report.front.iter().filter_map(|row| places.get(&row.trial).copied()).collect(),
         best: place(&report.best),
         best_baseline: place(&search.best_baseline()),
+        base: places.get(&TrialId::Base).copied(),
         best_single: place(&report.best_single),
         uniform: places.get(&TrialId::Uniform).copied(),
-        greedy: place(&report.greedy_soup),
+        greedy: place(&report.greedy_soup.clone().filter(|id| !matches!(id, TrialId::Single(_)))),
         final_mean: place(&report.final_mean.as_ref().map(|row| row.trial.clone())),
     };
     let baseline = roles.best_baseline.and_then(|place| rows.get(place));
@@ -61,20 +62,31 @@ pub(super) fn contents(name: &str, search: &Search, report: &Report, source: Sou
             .map(|objective| metric(&objective.name, objective.direction))
             .collect(),
         held_out: config.held_out.iter().map(|metric_| metric(&metric_.name, metric_.direction)).collect(),
+        groups: rows.iter().map(|row| row.recipe.groups.len()).max().unwrap_or(1),
         checkpoints: config.checkpoints.iter().map(|checkpoint| checkpoint.name.to_string()).collect(),
         trials: rows.iter().map(|row| trial(search, row, baseline, state)).collect(),
         generations: generations(report, &rows),
         order_kept: report.comparison.as_ref().and_then(|comparison| comparison.verdict.order_kept),
         export_command: match source {
-            Source::Local(state) => format!("mergesearch export TRIAL --state {}", state.display()),
-            Source::Cluster => format!(
-                "kubectl mergesearch status {name} -o json | jq '.report | (.front + .baselines)[] | select(.trial == \"TRIAL\")'"
+            Source::Local(state) => {
+                let state = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+                format!("mergesearch export TRIAL --state {}", quoted(&state.to_string_lossy()))
+            }
+            Source::Cluster(options) => format!(
+                "kubectl mergesearch status {name}{options} -o json | jq '.report | (.front + .baselines)[] | select(.trial == \"TRIAL\")'"
             ),
         },
+        exports_all: matches!(source, Source::Local(_)),
         roles,
         timeline: report.timeline.as_ref().map(timeline),
         contribution: report.contribution.as_ref().map(|contributions| contribution(search, contributions)),
     }
+}
+
+/// A text as a shell takes it for one word.
+pub(super) fn quoted(text: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-=:@".contains(character);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn standing(report: &Report) -> String {
@@ -111,18 +123,15 @@ fn metric(name: &str, direction: Direction) -> Metric {
 
 fn trial(search: &Search, row: &Row, baseline: Option<&Row>, state: Option<&Path>) -> Trial {
     let is_baseline = |row: &Row| baseline.is_some_and(|baseline| baseline.trial == row.trial);
-    let gains = baseline
+    let gain = baseline
         .filter(|_| !row.test.is_empty() && !is_baseline(row))
-        .and_then(|baseline| Gains::of(search, &items_in(state), row, baseline));
+        .and_then(|baseline| test_gain(search, &items_in(state), row, baseline));
+    let fitness = |measurements: &[Measurement]| {
+        fitness_of(search.config(), measurements).map(|(value, error)| score(value, error))
+    };
     let scores = |measurements: &[Measurement]| {
         measurements.iter().map(|one| score(one.value, one.stderr)).collect::<Vec<_>>()
     };
-    let group_weights: Vec<Vec<f64>> = row
-        .recipe
-        .groups
-        .iter()
-        .map(|group| group.weights.iter().map(|weight| rounded(*weight, WEIGHT_DIGITS)).collect())
-        .collect();
     Trial {
         id: row.trial.to_string(),
         name: called(search, &row.trial),
@@ -132,19 +141,18 @@ fn trial(search: &Search, row: &Row, baseline: Option<&Row>, state: Option<&Path
             _ => None,
         },
         fitness: row.fitness.map(|fitness| rounded(fitness, SCORE_DIGITS)),
-        test_fitness: fitness_of(search.config(), &row.test).map(|(value, error)| score(value, error)),
+        search_fitness: fitness(&row.search),
+        test_fitness: fitness(&row.test),
         search: scores(&row.search),
         test: scores(&row.test),
         held_out: scores(&row.held_out),
-        weights: mean_weights(&row.recipe),
-        groups: if group_weights.len() > 1 && !row.test.is_empty() { group_weights } else { Vec::new() },
+        weights: if row.trial == TrialId::Base {
+            vec![0.0; search.config().checkpoints.len()]
+        } else {
+            mean_weights(&row.recipe)
+        },
         parameters: parameters(&row.recipe),
-        test_gain: gains
-            .iter()
-            .flat_map(|gains| &gains.objectives)
-            .map(|gain| score(gain.value, gain.stderr))
-            .collect(),
-        test_fitness_gain: gains.as_ref().map(|gains| score(gains.fitness.value, gains.fitness.stderr)),
+        test_fitness_gain: gain.map(|gain| score(gain.value, gain.stderr)),
         failure: row.failure.clone(),
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use mergesearch_report::{Picture, page, pictures};
 use mergesearch_search::Search;
 
-use self::contents::contents;
+use self::contents::{contents, quoted};
 use crate::args::{ClusterArgs, ReportArgs, StateArgs};
 use crate::cluster;
 use crate::console;
@@ -24,8 +24,8 @@ const PAGE: &str = "report.html";
 enum Source<'a> {
     /// A state folder.
     Local(&'a Path),
-    /// The journal on a cluster, which holds no scores of items.
-    Cluster,
+    /// The journal on a cluster, which holds no scores of items; with the options that name the cluster.
+    Cluster(&'a str),
 }
 
 /// Writes the report of a search and says where it is.
@@ -34,15 +34,19 @@ enum Source<'a> {
 /// When there is no such search, it can't be read, or the files can't be written.
 pub(crate) async fn report(arguments: ReportArgs) -> Result<(), Failure> {
     let ReportArgs { search, state, namespace, context, kubeconfig, output } = arguments;
-    let on_cluster = |name: &Path| {
-        let name = name.to_str().filter(|_| !is_folder(name))?.to_owned();
-        Some(ClusterArgs { name, namespace, context, kubeconfig })
-    };
-    let page = if let Some(cluster_search) = search.as_deref().and_then(on_cluster) {
-        let name = cluster_search.name.clone();
-        let (search, report) = cluster::result(&cluster_search).await?;
+    let name = search.as_deref().filter(|path| !is_folder(path)).and_then(Path::to_str).map(str::to_owned);
+    let page = if let Some(name) = name {
+        let options = options(namespace.as_deref(), context.as_deref(), kubeconfig.as_deref());
+        let (search, report) =
+            cluster::result(&ClusterArgs { name: name.clone(), namespace, context, kubeconfig }).await?;
         let folder = output.unwrap_or_else(|| PathBuf::from(format!("{name}-report")));
-        write_all(&folder, &contents(&name, &search, &report, Source::Cluster))?
+        write_all(&folder, &contents(&name, &search, &report, Source::Cluster(&options)))?
+    } else if namespace.is_some() || context.is_some() || kubeconfig.is_some() {
+        let folder = search.unwrap_or_default();
+        return Err(Failure::Input(format!(
+            "{}: a state folder is in no cluster; leave out --namespace, --context and --kubeconfig, or name a search",
+            folder.display()
+        )));
     } else {
         let StateArgs { file, state } = state;
         let state = find(&StateArgs { file, state: search.or(state) })?;
@@ -61,6 +65,14 @@ pub(crate) async fn report(arguments: ReportArgs) -> Result<(), Failure> {
 pub(crate) fn write_page_of_run(state: &Path, search: &Search, report: &Report) -> Result<PathBuf, Failure> {
     let folder = state.join("report");
     write_page(&folder, &contents(&name_of(state), search, report, Source::Local(state)))
+}
+
+/// The options that name a cluster and namespace, as they were given.
+fn options(namespace: Option<&str>, context: Option<&str>, kubeconfig: Option<&Path>) -> String {
+    let kubeconfig = kubeconfig.map(|file| file.to_string_lossy().into_owned());
+    let given =
+        [("namespace", namespace), ("context", context), ("kubeconfig", kubeconfig.as_deref())].into_iter();
+    given.filter_map(|(option, value)| value.map(|value| format!(" --{option} {}", quoted(value)))).collect()
 }
 
 /// A path that can't be the name of a search, or that is there.
@@ -112,5 +124,12 @@ mod tests {
             assert!(is_folder(Path::new(folder)), "{folder}");
         }
         assert_eq!(name_of(Path::new("runs/recycle-16.mergesearch")), "recycle-16");
+    }
+
+    #[test]
+    fn commands_name_the_cluster_as_it_was_named_here() {
+        assert_eq!(options(None, None, None), "");
+        let given = options(Some("team"), None, Some(Path::new("/my files/it's")));
+        assert_eq!(given, r" --namespace team --kubeconfig '/my files/it'\''s'");
     }
 }

@@ -99,13 +99,15 @@ impl Memory {
             Err(damage) => History::Damaged(damage.to_string()),
             Ok(Some((journal, records))) => {
                 let layers = u32::try_from(journal.start().layers).unwrap_or(0);
-                match search_config(resource, layers) {
-                    Err(error) => History::Changed(error.to_string()),
-                    Ok(config) => match Search::replay(config, records) {
-                        Ok(search) => History::Known(Box::new(Known { search, journal })),
-                        Err(error @ ReplayError::Changed { .. }) => History::Changed(error.to_string()),
-                        Err(error) => History::Damaged(error.to_string()),
-                    },
+                // What is not accepted changes nothing: the search stays as it was left.
+                let replayed = match search_config(resource, layers) {
+                    Ok(config) => Search::replay(config, records),
+                    Err(_) => Search::recorded(records),
+                };
+                match replayed {
+                    Ok(search) => History::Known(Box::new(Known { search, journal })),
+                    Err(error @ ReplayError::Changed { .. }) => History::Changed(error.to_string()),
+                    Err(error) => History::Damaged(error.to_string()),
                 }
             }
         };

@@ -30,7 +30,7 @@ function convergenceFigure(report, theme, width) {
   return {
     name: "convergence",
     title: "Convergence",
-    summary: outsideNote(outside),
+    summary: ["sigma is how widely merges are sampled, the hypervolume how much the front covers", outsideNote(outside)].filter(Boolean).join("; "),
     height: space + 524,
     option: {
       grid: grids,

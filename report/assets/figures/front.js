@@ -2,16 +2,34 @@
 
 const TEST_SCORES = "test scores ± 1 standard error";
 
+/** Pairs beyond which figures would be a book: those of eight objectives. */
+const MOST_PAIRS = 28;
+
 function frontFigures(report, theme, width) {
   const pairs = report.objectives.flatMap((_, x) => report.objectives.slice(x + 1).map((_, place) => [x, x + 1 + place]));
-  return pairs.map(([x, y]) => frontFigure(report, theme, width, x, y));
+  const taken = new Set();
+  const shownPairs = pairs.slice(0, MOST_PAIRS);
+  return shownPairs.map(([x, y], order) => {
+    const figure = frontFigure(report, theme, width, x, y);
+    // Names that differ in signs alone would be one file.
+    if (taken.has(figure.name)) figure.name += `-${x + 1}-${y + 1}`;
+    taken.add(figure.name);
+    const hidden = pairs.length - shownPairs.length;
+    if (order === shownPairs.length - 1 && hidden > 0) figure.summary += `; ${hidden} more pairs of objectives are not shown`;
+    return figure;
+  });
 }
 
 function frontFigure(report, theme, width, x, y) {
   const names = [x, y].map((place) => report.objectives[place].name);
   const value = (place) => (trial) => trial.search[place]?.value;
   const point = (trial) => (trial.search.length ? [value(x)(trial), value(y)(trial)] : undefined);
-  const ranges = [focus(report, value(x)), focus(report, value(y))];
+  // What was measured on test items belongs into the picture as much.
+  const rangeOf = (place) => {
+    const both = [focus(report, value(place)), focus(report, (trial) => trial.test?.[place]?.value)];
+    return room(both.flatMap(({ min, max }) => [min, max]), 0);
+  };
+  const ranges = [rangeOf(x), rangeOf(y)];
   const outside = report.trials.filter((trial) => {
     const at = point(trial);
     return at && !(inside(ranges[0], at[0]) && inside(ranges[1], at[1]));

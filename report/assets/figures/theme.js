@@ -61,10 +61,12 @@ function withTitle(figure, theme) {
 const xAxisName = (name) => ({ name, nameLocation: "middle", nameGap: 30 });
 const yAxisName = (name, nameGap = 48) => ({ name, nameLocation: "middle", nameGap, nameRotate: 90 });
 
-/** A number in as few digits as tell it apart. */
+/** A number with three digits after the point; with fewer where it is large, more where it is small. */
 function shown(value) {
   if (value === null || value === undefined) return "-";
-  return Math.abs(value) < 100 ? value.toFixed(3) : value.toFixed(1);
+  const size = Math.abs(value);
+  if (size !== 0 && size < 0.001) return value.toPrecision(2);
+  return size < 100 ? value.toFixed(3) : value.toFixed(1);
 }
 
 /** A score with its standard error. */
@@ -81,7 +83,9 @@ const escaped = (text) =>
   String(text).replace(/[&<>"]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[character]);
 
 /** An axis' ends and steps: round numbers around the values with a little room. */
-function room(values, share = 0.05) {
+function room(numbers, share = 0.05) {
+  const values = numbers.filter(Number.isFinite);
+  if (values.length === 0) return {};
   const low = Math.min(...values), high = Math.max(...values);
   const span = high - low || Math.abs(high) || 1;
   const power = 10 ** Math.floor(Math.log10(span / 5));

@@ -16,7 +16,7 @@ function timelineFigure(report, theme, width) {
     name: "timeline",
     title: "Timeline of trials",
     summary: [
-      busy === null ? "" : `${percent(busy)} of the time of ${parallelTrials} at a time was used${stopped}`, "the pale part of a bar is the merge",
+      busy === null ? "" : `${parallelTrials} ${parallelTrials === 1 ? "trial" : "trials"} at a time: ${percent(busy)} of that was used${stopped}`, "the pale part of a bar is the merge",
     ].filter(Boolean).join("; "),
     height: height + 104,
     option: {

@@ -8,6 +8,7 @@ function marks(theme) {
     single: { label: "single checkpoints", symbol: "triangle", size: 10, colour: theme.orange },
     soup: { label: "soups", symbol: "rect", size: 9, colour: theme.green },
     greedy: { label: "greedy soup", symbol: "diamond", size: 12, colour: theme.purple },
+    infeasible: { label: "breaks a constraint", symbol: "circle", size: 5, colour: theme.surface, border: theme.muted },
     best: { label: "best by search fitness", symbol: STAR, size: 17, colour: theme.red },
   };
 }
@@ -19,14 +20,20 @@ function markOf(report, index) {
   if (index === roles.greedy) return "greedy";
   const kind = trials[index].kind;
   if (kind === "single") return "single";
-  if (kind === "soup") return "soup";
-  return roles.front.includes(index) ? "front" : "candidate";
+  if (roles.front.includes(index)) return "front";
+  if (kind === "soup" || kind === "greedy") return "soup";
+  return trials[index].fitness === null && trials[index].search.length > 0 ? "infeasible" : "candidate";
 }
+
+const INFEASIBLE = "It breaks a constraint, so that it has no fitness and is not on the front.";
+
+/** Says that weights are means, where there are several groups of tensors. */
+const groupsNote = (report) => (report.groups > 1 ? `means over ${report.groups} groups of tensors` : "");
 
 /** Trials that are named in pictures. */
 function named(report) {
   const { roles } = report;
-  return new Set([roles.best, roles.bestSingle, roles.uniform, roles.greedy].filter((index) => index !== null));
+  return new Set([roles.best, roles.bestSingle, roles.uniform, roles.greedy, roles.bestBaseline].filter((index) => index !== null));
 }
 
 /** The largest weights of a trial as `name weight`. */
@@ -43,7 +50,11 @@ function tip(report, index) {
     const test = trial.test ? ` (test ${measured(trial.test[place])})` : "";
     return `<tr><td>${escaped(objective.name)}</td><td>${measured(trial.search[place])}${test}</td></tr>`;
   });
-  if (trial.fitness !== null) rows.unshift(`<tr><td>fitness</td><td>${shown(trial.fitness)}</td></tr>`);
+  if (trial.searchFitness) {
+    const test = trial.testFitness ? ` (test ${measured(trial.testFitness)})` : "";
+    rows.unshift(`<tr><td>fitness</td><td>${measured(trial.searchFitness)}${test}</td></tr>`);
+  }
+  if (markOf(report, index) === "infeasible") rows.push(`<tr><td colspan="2">${INFEASIBLE}</td></tr>`);
   const weights = largestWeights(report, trial, 5).map(({ name, weight }) => `${weighed(weight)} ${escaped(name)}`);
   const name = trial.name === trial.id ? "" : ` · ${escaped(trial.name)}`;
   return `<div class="tip"><b>${escaped(trial.id)}</b>${name}<table>${rows.join("")}</table>` +
@@ -61,9 +72,9 @@ const trialTooltip = (report, theme) => ({
     `side(index)` where a named trial's label stands. */
 function trialSeries(report, theme, point, side = () => "left") {
   const names = named(report);
-  return Object.entries(marks(theme)).map(([mark, { label, symbol, size, colour }], order) => ({
+  return Object.entries(marks(theme)).map(([mark, { label, symbol, size, colour, border }], order) => ({
     name: label, type: "scatter", symbol, symbolSize: size, z: 3 + order,
-    itemStyle: { color: colour, opacity: mark === "candidate" ? 0.75 : 1, borderColor: theme.surface, borderWidth: mark === "candidate" ? 0 : 1 },
+    itemStyle: { color: colour, opacity: mark === "candidate" ? 0.75 : 1, borderColor: border ?? theme.surface, borderWidth: mark === "candidate" ? 0 : 1 },
     emphasis: { itemStyle: { borderColor: theme.text, borderWidth: 2 } },
     labelLayout: { moveOverlap: "shiftY" },
     data: report.trials.flatMap((trial, index) => {
@@ -103,7 +114,7 @@ function important(report, value) {
   const samples = of(trials.map((_, index) => index).filter((index) => trials[index].kind === "candidate")).sort((one, other) => one - other);
   // A few wild samples must not press the others together.
   const tails = samples.length ? [samples[Math.floor(samples.length * 0.02)], samples[Math.ceil(samples.length * 0.98) - 1]] : [];
-  const chosen = [...roles.front.filter((index) => trials[index].kind !== "single"), roles.best, roles.greedy];
+  const chosen = [...roles.front.filter((index) => trials[index].kind !== "single"), roles.best, roles.greedy, roles.bestBaseline];
   const near = [...of(chosen.filter((index) => index !== null)), ...tails];
   const others = of([roles.bestSingle, roles.uniform].filter((index) => index !== null));
   return { near, others };

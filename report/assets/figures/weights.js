@@ -7,7 +7,7 @@ const MOST_ROWS = 40;
 
 function weightsFigure(report, theme, width) {
   const { roles, trials, checkpoints } = report;
-  const soups = [roles.greedy, roles.uniform].filter((index) => index !== null && !roles.front.includes(index));
+  const soups = [...new Set([roles.greedy, roles.uniform])].filter((index) => index !== null && !roles.front.includes(index));
   const members = roles.front.filter((index) => trials[index].kind !== "single").slice(0, MOST_ROWS);
   // ECharts counts rows from below.
   const rows = [...members, ...soups].reverse();
@@ -27,7 +27,7 @@ function weightsFigure(report, theme, width) {
     title: "Weights of the front's members",
     summary: [
       "each row sums to 1; best fitness first", soups.length ? "the soups below" : "",
-      hidden > 0 ? `${hidden} more of the front not shown` : "",
+      hidden > 0 ? `${hidden} more of the front not shown` : "", groupsNote(report),
     ].filter(Boolean).join("; "),
     height: 16 + rows.length * ROW_HEIGHT + bottom,
     option: {
@@ -36,7 +36,7 @@ function weightsFigure(report, theme, width) {
         confine: true, backgroundColor: theme.surface, borderColor: theme.muted, textStyle: { color: theme.text, fontSize: 12 },
         formatter: ({ data: { trial, value } }) => `<div class="tip"><b>${escaped(trials[trial].id)}</b><br>${escaped(checkpoints[value[0]])}: ${weighed(value[2])}</div>`,
       },
-      xAxis: { type: "category", data: checkpoints, axisLabel: { rotate: 90, interval: checkpoints.length > 64 ? "auto" : 0, color: theme.text }, axisTick: { show: false }, splitArea: { show: false } },
+      xAxis: { type: "category", data: checkpoints, axisLabel: { rotate: 90, interval: (width - left - 16) / checkpoints.length < 12 ? "auto" : 0, color: theme.text }, axisTick: { show: false }, splitArea: { show: false } },
       yAxis: { type: "category", data: rows.map(row), axisLabel: { color: theme.text, width: left - 12, overflow: "truncate", interval: 0 }, axisTick: { show: false } },
       visualMap: {
         show: false, min: -largest, max: largest, calculable: false,
@@ -44,7 +44,11 @@ function weightsFigure(report, theme, width) {
       },
       series: [{
         name: "weight", type: "heatmap", data, itemStyle: { borderColor: theme.grid, borderWidth: 1 },
-        label: { show: numbered, fontSize: 11, formatter: ({ value }) => (Math.abs(value[2]) < 0.005 ? "" : weighed(value[2])) },
+        label: {
+          show: true, fontSize: 11,
+          // Without colours a negative weight would look like a positive one.
+          formatter: ({ value: [, , weight] }) => (Math.abs(weight) < 0.005 ? "" : numbered ? weighed(weight) : weight < 0 ? "−" : ""),
+        },
         emphasis: { itemStyle: { borderColor: theme.text, borderWidth: 2 } },
       }],
     },
@@ -61,7 +65,7 @@ function ownScoreFigure(report, theme, width) {
   });
   if (points.length < 3) return undefined;
   const front = roles.front.map((index) => trials[index]).filter((trial) => trial.kind !== "single");
-  const ranges = points.map(({ own, place }) => {
+  const ranges = front.length < 2 ? [] : points.map(({ own, place }) => {
     const weights = front.map((trial) => trial.weights[place]);
     return [own, Math.min(...weights), Math.max(...weights)];
   });
@@ -69,7 +73,10 @@ function ownScoreFigure(report, theme, width) {
   return {
     name: "own-score-and-weight",
     title: "Does a checkpoint's own score tell its weight?",
-    summary: correlation === undefined ? "" : `rank correlation ${correlation < 0 ? "−" : ""}${Math.abs(correlation).toFixed(2)}: ${correlationInWords(correlation)}`,
+    summary: [
+      correlation === undefined ? "" : `rank correlation ${correlation < 0 ? "−" : ""}${Math.abs(correlation).toFixed(2)}: ${correlationInWords(correlation)}`,
+      groupsNote(report),
+    ].filter(Boolean).join("; "),
     height: 420,
     option: {
       grid: { left: 66, right: 24, top: 40, bottom: 54 },
@@ -82,7 +89,7 @@ function ownScoreFigure(report, theme, width) {
       yAxis: { type: "value", ...room([0, ...ranges.flatMap(([, low, high]) => [low, high]), ...points.map(({ weight }) => weight)]), ...yAxisName("weight in the merge") },
       series: [
         {
-          name: "range over the front", type: "custom", silent: true, clip: true, data: front.length > 1 ? ranges : [], itemStyle: { color: theme.sky }, tooltip: { show: false },
+          name: "range over the front", type: "custom", silent: true, clip: true, data: ranges, itemStyle: { color: theme.sky }, tooltip: { show: false },
           renderItem(_, api) {
             const [low, high] = [api.coord([api.value(0), api.value(1)]), api.coord([api.value(0), api.value(2)])];
             return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: theme.sky, lineWidth: 4, opacity: 0.6 } };
@@ -118,5 +125,5 @@ function ranks(values) {
 function correlationInWords(correlation) {
   const strength = Math.abs(correlation);
   if (strength < 0.3) return "hardly";
-  return `${strength < 0.6 ? "somewhat" : "to a large part"}${correlation < 0 ? ", the other way round" : ""}`;
+  return `${strength < 0.6 ? "somewhat" : "largely"}${correlation < 0 ? ", the other way round" : ""}`;
 }

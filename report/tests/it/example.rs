@@ -100,6 +100,8 @@ pub(crate) fn example(candidates: usize) -> Report {
         }),
         order_kept: Some(0.89),
         export_command: "mergesearch export TRIAL".to_owned(),
+        exports_all: true,
+        groups: 1,
         warnings: Vec::new(),
         checkpoints,
         trials,
@@ -119,6 +121,10 @@ fn trial(id: &str, kind: Kind, scores: [f64; 2], weights: Vec<f64>) -> Trial {
         name: id.to_owned(),
         kind,
         fitness: Some(rounded(f64::midpoint(scores[0], scores[1]))),
+        search_fitness: Some(Score {
+            value: rounded(f64::midpoint(scores[0], scores[1])),
+            error: Some(0.014),
+        }),
         search: scores.iter().map(|&value| Score { value: rounded(value), error: Some(0.02) }).collect(),
         weights: weights.into_iter().map(|weight| (weight * 1e4).round() / 1e4).collect(),
         ..Trial::default()

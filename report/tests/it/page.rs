@@ -4,7 +4,7 @@ use mergesearch_report::{Report, page};
 
 use crate::example::example;
 
-const MIB: usize = 1 << 20;
+const MEGABYTE: usize = 1_000_000;
 
 /// How often the page's own scripts end.
 const SCRIPT_ENDS: usize = 3;
@@ -18,7 +18,7 @@ fn data(page: &str) -> serde_json::Value {
 fn a_thousand_trials_stay_below_two_megabytes() {
     let report = example(1_000);
     let page = page(&report).unwrap();
-    assert!(page.len() < 2 * MIB, "{} bytes", page.len());
+    assert!(page.len() < 2 * MEGABYTE, "{} bytes", page.len());
     assert_eq!(data(&page), serde_json::to_value(&report).unwrap());
 }
 

@@ -1,6 +1,8 @@
 //! Pictures as files: which there are, and that there is something on them.
 
-use mergesearch_report::{Picture, Report, Size, picture, pictures};
+use std::collections::BTreeSet;
+
+use mergesearch_report::{Metric, Picture, Report, Size, picture, pictures};
 use resvg::tiny_skia::Pixmap;
 use serde_json::json;
 
@@ -85,6 +87,60 @@ fn what_is_not_known_is_left_out() {
     one.objectives.truncate(1);
     assert!(!names(&pictures(&one).unwrap()).iter().any(|name| name.starts_with("front")));
     assert_eq!(pictures(&Report::default()).unwrap(), []);
+}
+
+/// The points of the first dashed line, as pixels from the left and from above: the front of a pair of objectives.
+fn dashed_line(svg: &str) -> Vec<[f64; 2]> {
+    let path = svg.split("<path ").find(|path| path.contains("stroke-dasharray=\"4.8,2.4\"")).unwrap();
+    let points = path.strip_prefix("d=\"M").unwrap().split_once('"').unwrap().0;
+    let point = |text: &str| {
+        let (x, y) = text.split_once(' ').unwrap();
+        [x, y].map(|number| number.parse().unwrap())
+    };
+    points.split('L').map(point).collect()
+}
+
+#[test]
+fn less_is_better_turns_the_axis_and_the_front() {
+    // A search with the losses of the other one is its mirror image.
+    let better = example(48);
+    let mut mirrored = better.clone();
+    mirrored.objectives[1].minimize = true;
+    for trial in &mut mirrored.trials {
+        for scores in [&mut trial.search, &mut trial.test] {
+            scores.iter_mut().skip(1).for_each(|score| score.value = 1.0 - score.value);
+        }
+    }
+    let front = |report: &Report| dashed_line(&pictures(report).unwrap()[0].svg);
+    let (expected, found) = (front(&better), front(&mirrored));
+    let from_left = |line: &[[f64; 2]]| line.iter().map(|[x, _]| *x).collect::<Vec<f64>>();
+    assert_eq!(from_left(&found), from_left(&expected));
+    // Down to the right, as a front where more is better.
+    assert!(found.is_sorted_by(|one, other| one[1] <= other[1]), "{found:?}");
+}
+
+#[test]
+fn without_a_merge_on_the_front_no_axis_is_lost() {
+    let mut report = example(24);
+    report.roles.front = vec![0, 1];
+    for Picture { name, svg, .. } in pictures(&report).unwrap() {
+        assert!(!svg.contains("NaN"), "{name}");
+    }
+}
+
+#[test]
+fn objectives_whose_names_differ_in_signs_have_pictures_of_their_own() {
+    let mut report = example(24);
+    report.objectives =
+        ["code.v1", "math", "code-v1"].map(|name| Metric { name: name.to_owned(), minimize: false }).to_vec();
+    for trial in &mut report.trials {
+        trial.search.push(trial.search[0]);
+        trial.test.extend(trial.test.first().copied());
+    }
+    report.objectives[1].name = "code:v1".to_owned();
+    let drawn = pictures(&report).unwrap();
+    let unique: BTreeSet<&str> = names(&drawn).into_iter().collect();
+    assert_eq!(unique.len(), drawn.len(), "{unique:?}");
 }
 
 #[test]

@@ -62,29 +62,9 @@ impl From<Difference> for Gain {
     }
 }
 
-/// What a trial's test scores are worth beside another's.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gains {
-    /// Of the fitness.
-    pub fitness: Gain,
-    /// Of each objective, in its own unit.
-    pub objectives: Vec<Gain>,
-}
-
-impl Gains {
-    /// `ours` minus `theirs` on test items; `None` when one of them has no test scores.
-    pub fn of(search: &Search, items: ItemSource<'_>, ours: &Row, theirs: &Row) -> Option<Self> {
-        let config = search.config();
-        let parts = test_parts(config)?;
-        let signed = config.objectives.iter().zip(&parts).map(|(objective, part)| {
-            let part = Part { factor: objective.direction.sign(), metric: part.metric, index: part.index };
-            compare(items, Stage::Test, &[part], ours, theirs)
-        });
-        Some(Self {
-            fitness: compare(items, Stage::Test, &parts, ours, theirs)?,
-            objectives: signed.collect::<Option<_>>()?,
-        })
-    }
+/// Test fitness of `ours` minus that of `theirs`; `None` when one of them has no test scores.
+pub fn test_gain(search: &Search, items: ItemSource<'_>, ours: &Row, theirs: &Row) -> Option<Gain> {
+    compare(items, Stage::Test, &test_parts(search.config())?, ours, theirs)
 }
 
 /// A metric that counts in a difference: the factor it enters with, its name, and its place in a row's scores.
@@ -113,12 +93,14 @@ impl Verdict {
             .collect();
         let compared = |stage, parts: &[Part<'_>]| compare(items, stage, parts, &ours, &theirs);
         let finalists: Vec<Row> = search.finalists().iter().filter_map(|id| search.row(id)).collect();
+        // While a search goes on under a larger budget it has no finalists, but both of these are scored.
+        let scored: Vec<Row> = finalists.iter().cloned().chain([ours.clone(), theirs.clone()]).collect();
         let test = compared(Stage::Test, &objectives)?;
         Some(Self {
             items: test.paired_items.or_else(|| ours.test.iter().map(|score| score.items).sum()),
             test,
             held_out: compared(Stage::HeldOut, &watched),
-            points: are_fractions(config, &finalists),
+            points: are_fractions(config, &scored),
             order_kept: order_kept(config, &finalists),
             best,
             baseline,

@@ -33,11 +33,14 @@ impl Verdict {
 
     /// Why the gain may be none; it belongs beside the sentence wherever that stands.
     pub fn doubt(&self) -> Option<&'static str> {
+        if self.test.value <= 0.0 {
+            return Some("it is not better than the best baseline on these items; consider using that");
+        }
         match self.test.stderr {
             None => {
                 Some("the evaluator gives no standard errors, so nobody can say what of the gain is luck")
             }
-            Some(error) if error > self.test.value.abs() / 2.0 => {
+            Some(error) if error > self.test.value / 2.0 => {
                 Some("the error is larger than half the gain: more test items would tell whether it is one")
             }
             Some(_) => None,
@@ -127,6 +130,10 @@ mod tests {
         );
         let unsure = verdict(true, gain(0.01, Some(0.006), Some(10)), None);
         assert!(unsure.doubt().unwrap().starts_with("the error is larger than half the gain"));
+        for no_gain in [gain(-0.05, Some(0.01), Some(10)), gain(0.0, Some(0.0), Some(10))] {
+            let doubt = verdict(true, no_gain, None).doubt().unwrap();
+            assert!(doubt.starts_with("it is not better than the best baseline"), "{doubt}");
+        }
         assert_eq!(unsure.warnings(true), [unsure.doubt().unwrap()]);
         assert_eq!((plain.warnings(true).len(), plain.warnings(false).len()), (2, 2));
     }

@@ -39,10 +39,13 @@ impl Search {
     }
 
     pub(super) fn insert(&mut self, state: TrialState) {
+        // A duplicate can be the last of its generation. What is not of the search opens no other.
+        let is_of_search = state.id.is_of_search();
         self.positions.insert(state.id.clone(), self.trials.len());
         self.trials.push(state);
-        // A duplicate can be the last of its generation.
-        self.advance();
+        if is_of_search {
+            self.advance();
+        }
     }
 
     pub(super) fn finish(&mut self, result: TrialResult) {
@@ -53,7 +56,9 @@ impl Search {
         if self.yardstick.is_some() {
             self.enter_archive(&id);
         }
-        self.advance();
+        if id.is_of_search() {
+            self.advance();
+        }
     }
 
     pub(super) fn adopt_budget(&mut self, budget: Budget) {

@@ -7,8 +7,8 @@
 use mergesearch_recipe::{CheckpointName, Recipe};
 use serde::Serialize;
 
-use super::Search;
 use super::view::absolute_weights;
+use super::{Outcome, Search};
 use crate::config::ContributionOf;
 use crate::fitness::fitness_weights;
 use crate::results::{Difference, Measurement, difference_from_errors};
@@ -155,7 +155,11 @@ impl Search {
 
     /// Whether nothing more comes. While something runs, what it leaves of the GPU budget is not known.
     pub(super) fn contributions_are_over(&self) -> bool {
-        let in_full = || self.leave_one_out().iter().all(|id| self.has_ended(id));
+        let whole = self.taken_apart().map(|id| self.final_of(&id));
+        let in_full = || {
+            whole.as_ref().is_none_or(|id| self.has_ended(id))
+                && self.leave_one_out().iter().all(|id| self.has_ended(id))
+        };
         in_full() || (self.running().count() == 0 && !self.affords_contribution())
     }
 
@@ -177,7 +181,8 @@ impl Search {
         }
     }
 
-    fn affords_contribution(&self) -> bool {
+    /// Whether the GPU budget has room for another of these trials beside those that run.
+    pub(super) fn affords_contribution(&self) -> bool {
         let budget = &self.config().budget;
         let Some(allowed) = budget.max_gpu_seconds else { return true };
         let coming = self.running().count() + 1;
@@ -209,7 +214,7 @@ impl Search {
             }
         }
         let left = self.contributions_to_issue();
-        if left > 0 && self.outcome().is_some() {
+        if left > 0 && matches!(self.outcome(), Some(Outcome::Completed(_))) {
             warnings.push(says(format!(
                 "the GPU budget has no room for {left} of the trials that leave a checkpoint of {asked} out"
             )));

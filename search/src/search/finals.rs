@@ -1,4 +1,4 @@
-//! Who is scored on test and held-out items in the end. All of them are chosen by their search scores alone.
+//! Who is scored on test and held-out items in the end: those chosen by their search scores alone, and one that people ask about.
 
 use super::Search;
 use crate::fitness::oriented;
@@ -7,6 +7,17 @@ use crate::trial::TrialId;
 impl Search {
     /// The trials of the final stages; `None` before the search stage is over.
     pub(super) fn finals(&self) -> Option<Vec<TrialId>> {
+        let chosen = self.finalists_by_search()?;
+        // What people ask about afterwards may be more than the GPU budget allows.
+        let asked = self
+            .taken_apart()
+            .filter(|id| !chosen.contains(id))
+            .filter(|id| self.trial(&self.final_of(id)).is_some() || self.affords_contribution());
+        Some(chosen.into_iter().chain(asked).map(|subject| TrialId::Final(Box::new(subject))).collect())
+    }
+
+    /// The trials that are chosen for the final stages by their search scores; `None` before the search stage is over.
+    pub(super) fn finalists_by_search(&self) -> Option<Vec<TrialId>> {
         self.search_end()?;
         let baselines = [
             self.best_single(),
@@ -17,14 +28,13 @@ impl Search {
         ];
         let mean = self.final_mean().map(|(id, _)| id);
         let mut subjects: Vec<TrialId> = Vec::new();
-        let last = mean.into_iter().chain(self.taken_apart());
-        for id in baselines.into_iter().flatten().chain(self.finalists_of_front()).chain(last) {
+        for id in baselines.into_iter().flatten().chain(self.finalists_of_front()).chain(mean) {
             let id = self.without_duplicate(id);
             if self.search_scores(&id).is_some() && !subjects.contains(&id) {
                 subjects.push(id);
             }
         }
-        Some(subjects.into_iter().map(|subject| TrialId::Final(Box::new(subject))).collect())
+        Some(subjects)
     }
 
     /// How many trials the final stages have at most: best single, uniform, greedy soup, best baseline and final mean,

@@ -98,7 +98,9 @@ impl Search {
         let finals_left = match &finals {
             None => self.most_finals().saturating_sub(finals_issued),
             Some(_) if is_over => 0,
-            Some(finals) => finals.len().saturating_sub(finals_issued) + self.contributions_to_issue(),
+            Some(finals) => {
+                finals.iter().filter(|id| self.trial(id).is_none()).count() + self.contributions_to_issue()
+            }
         };
         let running = self.running().count();
         let phase = if is_over {
@@ -181,10 +183,7 @@ impl Search {
 
     /// The trials that were chosen for the final stages, once the search stage is over.
     pub fn finalists(&self) -> Vec<TrialId> {
-        let subjects = self.finals().unwrap_or_default().into_iter();
-        subjects
-            .filter_map(|id| if let TrialId::Final(subject) = id { Some(*subject) } else { None })
-            .collect()
+        self.finalists_by_search().unwrap_or_default()
     }
 
     /// What a trial merged; `None` when there is no such trial.

@@ -298,7 +298,7 @@ fn kubectl_watches_a_search_from_its_beginning_to_its_result() {
     assert_eq!(reported.stdout, format!("{}/report.html\n", folder.display()));
     assert!(folder.join("convergence.png").is_file());
     let page = fs::read_to_string(folder.join("report.html")).unwrap();
-    assert!(page.contains(r#""exportCommand":"kubectl mergesearch status small -o json | jq "#));
+    assert!(page.contains(r#""exportCommand":"kubectl mergesearch status small --namespace "#));
 
     world.set_status(&json!({
         "conditions": [condition("Failed", "True", "MaxFailedTrials", "17 trials failed")],

@@ -150,6 +150,8 @@ async fn a_person_reads_the_report_and_asks_for_a_trial() {
         window.page.click(point).await.unwrap();
         let clicked: String = window.ask("document.querySelector('#detail code').textContent").await;
         assert!(clicked.starts_with(&format!("mergesearch export {best} --state ")), "{clicked}");
+        let detail: String = window.ask("document.getElementById('detail').textContent").await;
+        assert!(detail.contains("pref-2") && !detail.contains("undefined"), "{detail}");
         assert_eq!(window.close().await, [""; 0], "at {size:?}");
     }
 }

@@ -43,6 +43,7 @@ async fn run(command: ByHand) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    let interruption = terminal::interruption();
     let work = async {
         match &command {
             ByHand::Merge(merge) => merging::run(&stores, merge).await,
@@ -53,7 +54,7 @@ async fn run(command: ByHand) -> ExitCode {
     // When the process is asked to stop, the work is dropped; uploads are aborted either way.
     let outcome = tokio::select! {
         outcome = work => Some(outcome),
-        () = terminal::interruption() => None,
+        () = interruption => None,
     };
     stores.close().await;
     match outcome {

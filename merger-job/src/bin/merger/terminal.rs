@@ -20,16 +20,20 @@ pub(crate) fn complain(text: &str) {
     note(&format!("merger: {text}"));
 }
 
-/// Returns when the process is asked to end: Ctrl-C, or a pod's termination.
-pub(crate) async fn interruption() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => (),
-                _ = terminate.recv() => (),
+/// Listens from now on for the process to be asked to end, by Ctrl-C or a pod's termination; ready when it is. To be called
+/// before the work begins: until then a signal ends the process with nothing said.
+pub(crate) fn interruption() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => (),
+                    _ = terminate.recv() => (),
+                }
             }
+            // Without handlers the signals end the process as ever.
+            _ => std::future::pending().await,
         }
-        // Without handlers the signals end the process as ever.
-        _ => std::future::pending().await,
     }
 }

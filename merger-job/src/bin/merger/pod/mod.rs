@@ -30,12 +30,13 @@ const CLEANUP: Duration = Duration::from_secs(10);
 
 /// Does the step and ends with the exit code of the contract between operator and pods.
 pub(crate) async fn run(pod: &Pod) -> ExitCode {
+    let interruption = interruption();
     let log = TerminationLog::of(pod.step, &pod.places.termination_log);
     let outcome = match prepare(pod) {
         Ok((request, stores)) => {
             let outcome = tokio::select! {
                 outcome = step(pod, &request, &stores, &log) => outcome,
-                () = interruption() => log.interrupted(),
+                () = interruption => log.interrupted(),
             };
             if tokio::time::timeout(CLEANUP, stores.close()).await.is_err() {
                 note("some unfinished uploads could not be aborted in time");
