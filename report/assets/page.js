@@ -91,7 +91,7 @@ function showTrial(index) {
   const bars = weights.map(({ name, weight }) => {
     const bar = element("span", { className: weight < 0 ? "bar negative" : "bar" });
     bar.style.width = `${(Math.abs(weight) / widest) * 90}px`;
-    return element("tr", {}, element("td", {}, name), element("td", {}, weighed(weight)), element("td", {}, bar));
+    return element("tr", {}, element("td", {}, name), element("td", {}, weighed(weight)), element("td", { className: "bars" }, bar));
   });
   const hidden = trial.weights.length - weights.length;
   const detail = document.getElementById("detail");
@@ -123,7 +123,8 @@ function command(index) {
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const charts = [];
-let watcher;
+/** Counts how often all figures were drawn: what an earlier time left undone is not done any more. */
+let drawing = 0;
 
 /** Draws or redraws every figure for the colours and the width of the moment. */
 function drawFigures() {
@@ -138,15 +139,15 @@ function drawFigures() {
     return element("section", {}, element("h2", {}, figure.title), element("p", { className: "summary" }, figure.summary ?? ""),
       element("figure", {}, chart), filesOf(figure));
   }));
-  watcher?.disconnect();
-  // Only those near the window: there may be a hundred.
-  watcher = new IntersectionObserver((entries) => {
-    for (const { target } of entries.filter(({ isIntersecting }) => isIntersecting)) {
-      watcher.unobserve(target);
-      drawFigure(target, figures.find(({ name }) => target.id === `figure-${name}`), theme);
-    }
-  }, { rootMargin: "800px" });
-  container.querySelectorAll(".chart").forEach((chart) => watcher.observe(chart));
+  // One at a time, so that the page can be read and scrolled meanwhile: there may be dozens.
+  drawing += 1;
+  const current = drawing;
+  const next = (place) => {
+    if (current !== drawing || place === figures.length) return;
+    drawFigure(document.getElementById(`figure-${figures[place].name}`), figures[place], theme);
+    setTimeout(() => next(place + 1));
+  };
+  next(0);
 }
 
 function drawFigure(element, figure, theme) {
