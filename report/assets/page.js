@@ -123,8 +123,6 @@ function command(index) {
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const charts = [];
-/** Counts how often all figures were drawn: what an earlier time left undone is not done any more. */
-let drawing = 0;
 
 /** Draws or redraws every figure for the colours and the width of the moment. */
 function drawFigures() {
@@ -139,15 +137,7 @@ function drawFigures() {
     return element("section", {}, element("h2", {}, figure.title), element("p", { className: "summary" }, figure.summary ?? ""),
       element("figure", {}, chart), filesOf(figure));
   }));
-  // One at a time, so that the page can be read and scrolled meanwhile: there may be dozens.
-  drawing += 1;
-  const current = drawing;
-  const next = (place) => {
-    if (current !== drawing || place === figures.length) return;
-    drawFigure(document.getElementById(`figure-${figures[place].name}`), figures[place], theme);
-    setTimeout(() => next(place + 1));
-  };
-  next(0);
+  for (const figure of figures) drawFigure(document.getElementById(`figure-${figure.name}`), figure, theme);
 }
 
 function drawFigure(element, figure, theme) {

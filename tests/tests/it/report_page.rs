@@ -136,17 +136,7 @@ async fn a_person_reads_the_report_and_asks_for_a_trial() {
         let window = Window::open(&page, size, colours).await;
         let sentence: String = window.ask("document.querySelector('.judgement').textContent").await;
         assert_eq!(sentence, result["comparison"]["sentence"].as_str().unwrap());
-        // Figures are drawn one after the other.
-        let drawn: usize = window
-            .ask(
-                "new Promise((resolve) => {
-                    const look = () => charts.length < document.querySelectorAll('.chart').length
-                        ? setTimeout(look, 20)
-                        : resolve(document.querySelectorAll('.chart svg path').length);
-                    look();
-                })",
-            )
-            .await;
+        let drawn: usize = window.ask("document.querySelectorAll('.chart svg path').length").await;
         assert!(drawn > 1_000, "{drawn} marks in all figures");
         let overflow: i64 =
             window.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
