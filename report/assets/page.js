@@ -135,28 +135,24 @@ function drawFigures() {
     const chart = element("div", { className: "chart", id: `figure-${figure.name}` });
     chart.style.height = `${figure.height}px`;
     return element("section", {}, element("h2", {}, figure.title), element("p", { className: "summary" }, figure.summary ?? ""),
-      element("figure", {}, chart), filesOf(figure));
+      element("figure", {}, chart), saving(figure.name));
   }));
   for (const figure of figures) drawFigure(document.getElementById(`figure-${figure.name}`), figure, theme);
 }
 
-function drawFigure(element, figure, theme) {
-  const chart = echarts.init(element, baseTheme(theme), { renderer: "svg" });
+function drawFigure(place, figure, theme) {
+  const chart = echarts.init(place, baseTheme(theme), { renderer: "svg" });
   chart.setOption({ animation: false, aria: { enabled: true, label: { description: `${figure.title}. ${figure.summary ?? ""}` } }, ...figure.option });
   chart.on("click", ({ data }) => data?.trial !== undefined && showTrial(data.trial));
   charts.push(chart);
 }
 
-/** Saves a figure as it would stand alone. */
-function filesOf(figure) {
+/** A button that saves a figure as the program's files have it. */
+function saving(figure) {
   const save = () => {
-    const canvas = document.createElement("div");
-    const chart = echarts.init(canvas, baseTheme(LIGHT), { renderer: "svg", ssr: true, width: 860, height: figure.height + TITLE_HEIGHT });
-    const light = allFigures(report, LIGHT, 860).find(({ name }) => name === figure.name);
-    chart.setOption({ animation: false, backgroundColor: LIGHT.surface, ...withTitle(light, LIGHT) });
-    const link = element("a", { href: URL.createObjectURL(new Blob([chart.renderToSVGString()], { type: "image/svg+xml" })), download: `${report.name}-${figure.name}.svg` });
-    link.click();
-    chart.dispose();
+    const { svg } = drawReport(report).find(({ name }) => name === figure);
+    const file = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+    element("a", { href: file, download: `${report.name}-${figure}.svg` }).click();
   };
   return element("p", { className: "files" }, element("button", { type: "button", onclick: save }, "save as SVG"));
 }

@@ -19,6 +19,7 @@ pub(crate) const FIGURES: &[&str] = &[
     include_str!("../assets/figures/timeline.js"),
     include_str!("../assets/figures/contribution.js"),
     include_str!("../assets/figures/all.js"),
+    include_str!("../assets/figures/draw.js"),
 ];
 
 /// ECharts' option trees are walked by recursion; the interpreter counts its own stack against this.
@@ -58,41 +59,34 @@ pub(crate) struct Drawing {
 
 /// Draws the figures of a report, given as JSON.
 pub(crate) fn draw_report(report: &str) -> Result<Vec<Drawing>, FigureError> {
-    let mut scripts = FIGURES.to_vec();
-    scripts.push(include_str!("../assets/draw.js"));
-    let drawings = run(&scripts, &format!("JSON.stringify(drawReport({report}))"))?;
+    let drawings = run(&format!("JSON.stringify(drawReport({report}))"))?;
     serde_json::from_str(&drawings).map_err(|error| FigureError::Malformed(error.to_string()))
 }
 
 /// Draws ECharts options, given as JSON.
 pub(crate) fn draw_options(options: &str, size: Size) -> Result<String, FigureError> {
-    let mut scripts = FIGURES.to_vec();
-    scripts.push(include_str!("../assets/draw.js"));
     let Size { width, height } = size;
-    run(&scripts, &format!("drawOptions({options}, {width}, {height})"))
+    run(&format!("drawOptions({options}, {width}, {height})"))
 }
 
 /// Evaluates an expression to a text, on a thread with a stack of its own: the caller's may be small.
-fn run(scripts: &[&str], expression: &str) -> Result<String, FigureError> {
+fn run(expression: &str) -> Result<String, FigureError> {
     thread::scope(|scope| {
         let interpreter = thread::Builder::new()
             .stack_size(2 * STACK)
-            .spawn_scoped(scope, || evaluate(scripts, expression))
+            .spawn_scoped(scope, || evaluate(expression))
             .map_err(|error| FigureError::Script(error.to_string()))?;
         interpreter.join().unwrap_or_else(|_| Err(FigureError::Script("the interpreter failed".to_owned())))
     })
 }
 
-fn evaluate(scripts: &[&str], expression: &str) -> Result<String, FigureError> {
+fn evaluate(expression: &str) -> Result<String, FigureError> {
     let runtime = Runtime::new().map_err(|error| FigureError::Script(error.to_string()))?;
     runtime.set_max_stack_size(STACK);
     let context = Context::full(&runtime).map_err(|error| FigureError::Script(error.to_string()))?;
     context.with(|context| {
-        for script in std::iter::once(include_str!("../assets/no-browser.js"))
-            .chain(std::iter::once(ECHARTS))
-            .chain(scripts.iter().copied())
-        {
-            said(&context, context.eval::<(), _>(script))?;
+        for script in [include_str!("../assets/no-browser.js"), ECHARTS].iter().chain(FIGURES) {
+            said(&context, context.eval::<(), _>(*script))?;
         }
         said(&context, context.eval::<String, _>(expression))
     })

@@ -64,7 +64,7 @@ impl From<Difference> for Gain {
 
 /// Test fitness of `ours` minus that of `theirs`; `None` when one of them has no test scores.
 pub fn test_gain(search: &Search, items: ItemSource<'_>, ours: &Row, theirs: &Row) -> Option<Gain> {
-    compare(items, Stage::Test, &test_parts(search.config())?, ours, theirs)
+    compare(search, items, Stage::Test, &test_parts(search.config())?, ours, theirs)
 }
 
 /// A metric that counts in a difference: the factor it enters with, its name, and its place in a row's scores.
@@ -91,7 +91,7 @@ impl Verdict {
                 index,
             })
             .collect();
-        let compared = |stage, parts: &[Part<'_>]| compare(items, stage, parts, &ours, &theirs);
+        let compared = |stage, parts: &[Part<'_>]| compare(search, items, stage, parts, &ours, &theirs);
         let finalists: Vec<Row> = search.finalists().iter().filter_map(|id| search.row(id)).collect();
         // While a search goes on under a larger budget it has no finalists, but both of these are scored.
         let scored: Vec<Row> = finalists.iter().cloned().chain([ours.clone(), theirs.clone()]).collect();
@@ -138,6 +138,7 @@ fn paired(parts: &[Part<'_>], ours: &[ItemScores], theirs: &[ItemScores]) -> Opt
 
 /// Paired by items when both trials have the same ones, else from the metrics' errors; `None` without scores.
 fn compare(
+    search: &Search,
     items: ItemSource<'_>,
     stage: Stage,
     parts: &[Part<'_>],
@@ -147,7 +148,7 @@ fn compare(
     if parts.is_empty() {
         return None;
     }
-    let of = |row: &Row| items_of(items, &TrialId::Final(Box::new(row.trial.clone())), stage, parts);
+    let of = |row: &Row| items_of(items, &search.final_of(&row.trial), stage, parts);
     if let (Some(our_items), Some(their_items)) = (of(ours), of(theirs))
         && let Some(difference) = paired(parts, &our_items, &their_items)
     {

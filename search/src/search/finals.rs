@@ -79,7 +79,7 @@ impl Search {
     }
 
     /// The trial that scores a search trial's merge in the final stages.
-    pub(super) fn final_of(&self, id: &TrialId) -> TrialId {
+    pub(crate) fn final_of(&self, id: &TrialId) -> TrialId {
         TrialId::Final(Box::new(self.without_duplicate(id.clone())))
     }
 

@@ -1,4 +1,4 @@
-// Figures as SVG text, without a browser.
+// Figures as SVG text, each as it stands alone: for the program's files, and for what the page saves.
 
 /** Width of the pictures of a report, in CSS pixels. */
 const PICTURE_WIDTH = 860;
@@ -11,10 +11,7 @@ function drawOptions(options, width, height) {
   return svg;
 }
 
-function drawReport(report) {
-  return allFigures(report, LIGHT, PICTURE_WIDTH).map((figure) => ({
-    name: figure.name,
-    title: figure.title,
-    svg: drawOptions(withTitle(figure, LIGHT), PICTURE_WIDTH, figure.height + TITLE_HEIGHT),
-  }));
-}
+const drawFigureAlone = (figure) => drawOptions(withTitle(figure, LIGHT), PICTURE_WIDTH, figure.height + TITLE_HEIGHT);
+
+const drawReport = (report) =>
+  allFigures(report, LIGHT, PICTURE_WIDTH).map((figure) => ({ name: figure.name, title: figure.title, svg: drawFigureAlone(figure) }));
