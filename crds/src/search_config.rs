@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mergesearch_recipe::{Checkpoint, CheckpointName, CheckpointNameError, LayerRange, MergeMethod};
+use mergesearch_recipe::{
+    Checkpoint, CheckpointName, CheckpointNameError, LayerRange, MergeMethod, Parameter,
+};
 use mergesearch_search as engine;
 use mergesearch_search::cma::{Stagnation, StopCriteria};
 use mergesearch_search::encoding::{BoundedParameter, BoundsError};
@@ -126,7 +128,7 @@ fn baseline(baseline: &Baseline, spec: &MergeSearchSpec) -> Result<engine::Basel
 }
 
 fn lambda(merge: &Merge) -> Result<Option<engine::Lambda>, BoundsError> {
-    if !MergeMethod::from(merge.method).takes_lambda() {
+    if !MergeMethod::from(merge.method).takes(Parameter::Lambda) {
         return Ok(None);
     }
     let range = merge.parameters.lambda.unwrap_or_default();

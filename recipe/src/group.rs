@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::TensorPosition;
+use crate::{Parameters, TensorPosition};
 
 /// A half-open range of transformer layers, `start..end`, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,18 +58,6 @@ impl Selection {
         };
         self.layers.is_none_or(|layers| layers.contains(layer)) && (inside || !self.within_layers)
     }
-}
-
-/// The parameters of a merge method besides its weights. Those a method does not know are refused.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parameters {
-    /// Factor on the sum of task vectors. Default 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lambda: Option<f64>,
-    /// Fraction of each task vector that is kept, in (0, 1]. Default 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub density: Option<f64>,
 }
 
 /// One set of weights and the tensors it applies to.

@@ -35,14 +35,16 @@ mod checkpoint;
 mod group;
 pub mod mergekit;
 mod method;
+mod parameters;
 mod position;
 mod recipe;
 mod validate;
 mod yaml;
 
 pub use checkpoint::{Checkpoint, CheckpointName, CheckpointNameError};
-pub use group::{Group, LayerRange, Parameters, Selection};
+pub use group::{Group, LayerRange, Selection};
 pub use method::MergeMethod;
+pub use parameters::{Parameter, Parameters, PerCheckpoint, Rescale};
 pub use position::TensorPosition;
 pub use recipe::{Dtype, Recipe};
 pub use validate::RecipeError;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Parameter;
+
 /// How tensors of several checkpoints become one. Serialised under mergekit's `merge_method` names.
 ///
 /// Every method people use has a name here, so that a recipe can say what is wanted; the merger refuses those that it
@@ -45,8 +47,10 @@ pub enum MergeMethod {
     Sce,
     /// Importance-gated fusion of two checkpoints.
     ArceeFusion,
-    /// Sums what one model changed and averages what several changed.
+    /// Sums what one model changed and averages what several changed (arXiv 2601.13572).
     Ram,
+    /// As `ram`, what one model alone changed strengthened by its overlap with others, tensor by tensor.
+    RamplusTl,
     /// Task vectors masked by agreement (TALL masks, arXiv 2405.07813).
     Consensus,
     /// Copies one checkpoint's tensors.
@@ -75,6 +79,7 @@ impl MergeMethod {
             Self::Sce => "sce",
             Self::ArceeFusion => "arcee_fusion",
             Self::Ram => "ram",
+            Self::RamplusTl => "ramplus_tl",
             Self::Consensus => "consensus",
             Self::Passthrough => "passthrough",
         }
@@ -100,33 +105,69 @@ impl MergeMethod {
                 | Self::ModelStock
                 | Self::Sce
                 | Self::Ram
+                | Self::RamplusTl
                 | Self::Consensus
         )
     }
 
-    /// Whether `lambda` means something: methods that add a sum of task vectors to a base.
-    pub const fn takes_lambda(self) -> bool {
-        matches!(
-            self,
-            Self::TaskArithmetic
-                | Self::Ties
-                | Self::DareLinear
-                | Self::DareTies
-                | Self::Della
-                | Self::DellaLinear
-                | Self::Breadcrumbs
-                | Self::BreadcrumbsTies
-        )
+    /// Whether the method works on differences from a base when there is one, and without it on the tensors themselves.
+    pub const fn may_have_base(self) -> bool {
+        matches!(self, Self::Nuslerp | Self::Multislerp)
     }
 
-    /// Whether `density` means something: methods that drop a part of each task vector.
-    pub const fn takes_density(self) -> bool {
-        self.takes_lambda() && !matches!(self, Self::TaskArithmetic)
+    /// The parameters that the method has besides its weights.
+    pub const fn parameters(self) -> &'static [Parameter] {
+        use Parameter::{
+            Agreement, Alpha, Density, Eps, Epsilon, FilterWise, Gamma, Lambda, MaskLambda, MaxIter,
+            Normalize, NuslerpFlatten, NuslerpRowWise, R, Rescale, SelectTopk, T, Tol,
+        };
+        match self {
+            Self::Linear | Self::Slerp | Self::ArceeFusion | Self::Passthrough => &[],
+            Self::TaskArithmetic => &[Lambda],
+            Self::Nuslerp => &[NuslerpFlatten, NuslerpRowWise],
+            Self::Multislerp => &[Eps],
+            Self::Karcher => &[MaxIter, Tol],
+            Self::Ties | Self::DareTies => &[Lambda, Density, Normalize, Rescale],
+            Self::DareLinear => &[Lambda, Density, Rescale],
+            Self::Della => &[Lambda, Density, Epsilon, Normalize, Rescale],
+            Self::DellaLinear => &[Lambda, Density, Epsilon, Rescale],
+            Self::Breadcrumbs => &[Lambda, Density, Gamma, Rescale],
+            Self::BreadcrumbsTies => &[Lambda, Density, Gamma, Normalize, Rescale],
+            Self::ModelStock => &[FilterWise],
+            Self::Nearswap => &[T],
+            Self::Sce => &[SelectTopk],
+            Self::Ram => &[Epsilon],
+            Self::RamplusTl => &[Epsilon, R, Alpha],
+            Self::Consensus => &[Lambda, MaskLambda, Agreement],
+        }
+    }
+
+    /// Whether the parameter means something to the method.
+    pub fn takes(self, parameter: Parameter) -> bool {
+        self.parameters().contains(&parameter)
+    }
+
+    /// Whether weights are amounts. For the other methods a weight is 1, or 0 for a checkpoint that takes no part.
+    pub const fn has_weights(self) -> bool {
+        !matches!(
+            self,
+            Self::ModelStock | Self::Nearswap | Self::Sce | Self::ArceeFusion | Self::Ram | Self::RamplusTl
+        )
     }
 
     /// Whether the method takes exactly two checkpoints.
     pub const fn takes_two(self) -> bool {
         matches!(self, Self::Slerp | Self::Nuslerp | Self::Nearswap | Self::ArceeFusion)
+    }
+
+    /// Whether the two weights are `[1 - t, t]`.
+    pub const fn interpolates(self) -> bool {
+        matches!(self, Self::Slerp | Self::Nuslerp)
+    }
+
+    /// Whether elements are dropped at random, by the recipe's seed.
+    pub const fn is_random(self) -> bool {
+        matches!(self, Self::DareLinear | Self::DareTies | Self::Della | Self::DellaLinear)
     }
 }
 

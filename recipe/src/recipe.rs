@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Checkpoint, CheckpointName, Group, MergeMethod, Parameters, TensorPosition};
+use crate::{Checkpoint, CheckpointName, Group, LayerRange, MergeMethod, TensorPosition};
 
 /// The element type of floating-point tensors in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,18 @@ pub struct Recipe {
     /// Whose config, tokenizer and other carried files the output gets. Default: the base, else the first checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer_from: Option<CheckpointName>,
+    /// Where the random numbers of methods that drop differences at random start. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seed: u64,
+    /// The layers that the output's layers come from, range after range, the same of every checkpoint; groups select by
+    /// the output's layers. Empty, the default: each layer from itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<LayerRange>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(seed: &u64) -> bool {
+    *seed == 0
 }
 
 impl Recipe {
@@ -106,13 +118,12 @@ impl Recipe {
                 // IEEE 754: -0.0 + 0.0 is +0.0, and nothing else changes.
                 *weight += 0.0;
             }
-            let Parameters { lambda, density } = group.parameters;
-            group.parameters = Parameters {
-                lambda: self.method.takes_lambda().then_some(lambda.unwrap_or(1.0) + 0.0),
-                density: self.method.takes_density().then_some(density.unwrap_or(1.0) + 0.0),
-            };
+            group.parameters = group.parameters.resolved(self.method, self.checkpoints.len());
         }
         recipe.tokenizer_from = self.donor().map(|donor| donor.name.clone());
+        if !self.method.is_random() {
+            recipe.seed = 0;
+        }
         // The shortest decimal that reads back as the same number is as exact as the bits.
         serde_json::to_string(&recipe).expect("structs, lists, strings and numbers always have a JSON form")
     }
@@ -128,7 +139,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{LayerRange, Selection};
+    use crate::{Parameters, Selection};
 
     fn group(layers: Option<(u32, u32)>, name_contains: Option<&str>) -> Group {
         let select = Selection {
@@ -149,6 +160,8 @@ mod tests {
             groups,
             dtype: None,
             tokenizer_from: None,
+            seed: 0,
+            stack: Vec::new(),
         }
     }
 

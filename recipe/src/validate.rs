@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::{CheckpointName, Group, LayerRange, MergeMethod, Parameters, Recipe, Selection, TensorPosition};
+use crate::{
+    CheckpointName, Group, LayerRange, MergeMethod, Parameter, Parameters, PerCheckpoint, Recipe, Selection,
+    TensorPosition,
+};
 
 /// How far a sum of weights may be from 1 where the method needs it to be 1: room for decimals, not for another sum.
 const SUM_TOLERANCE: f64 = 1e-9;
@@ -89,21 +92,105 @@ pub enum RecipeError {
         /// The parameter.
         parameter: &'static str,
     },
-    /// `lambda` is NaN or infinite.
-    #[error("groups[{group}].parameters.lambda: got {value}, expected a finite number")]
-    Lambda {
+    /// A parameter out of its range.
+    #[error("groups[{group}].parameters.{parameter}: got {value}, expected {expected}")]
+    ParameterRange {
         /// The group.
         group: usize,
+        /// The parameter.
+        parameter: &'static str,
         /// What was given.
+        value: f64,
+        /// What makes sense, in words.
+        expected: &'static str,
+    },
+    /// A list of another length than that of the checkpoints.
+    #[error(
+        "groups[{group}].parameters.{parameter}: expected one number, or {expected}, one for each checkpoint, got {got}"
+    )]
+    ParameterCount {
+        /// The group.
+        group: usize,
+        /// The parameter.
+        parameter: &'static str,
+        /// How many checkpoints there are.
+        expected: usize,
+        /// How many numbers there are.
+        got: usize,
+    },
+    /// A parameter without default is missing.
+    #[error("groups[{group}].parameters: {method} needs {parameter}")]
+    ParameterMissing {
+        /// The group.
+        group: usize,
+        /// The method.
+        method: MergeMethod,
+        /// The parameter.
+        parameter: &'static str,
+    },
+    /// Probabilities that aren't.
+    #[error(
+        "groups[{group}].parameters: density {density} and epsilon {epsilon} of {name} make probabilities outside of 0 to 1, expected a smaller epsilon, or density 1 to keep everything"
+    )]
+    Probability {
+        /// The group.
+        group: usize,
+        /// The checkpoint.
+        name: CheckpointName,
+        /// Its density.
+        density: f64,
+        /// Its epsilon.
+        epsilon: f64,
+    },
+    /// A weight that is neither 0 nor 1 where weights are no amounts.
+    #[error(
+        "groups[{group}].weights: the weight of {name} is {value}; {method} has no amounts, expected 1, or 0 to leave the checkpoint out"
+    )]
+    NotSwitch {
+        /// The group.
+        group: usize,
+        /// The method.
+        method: MergeMethod,
+        /// The checkpoint.
+        name: CheckpointName,
+        /// The weight.
         value: f64,
     },
-    /// `density` keeps nothing, or more than everything.
-    #[error("groups[{group}].parameters.density: got {value}, expected more than 0 and at most 1")]
-    Density {
+    /// Too few or too many checkpoints of a weight that isn't 0.
+    #[error("groups[{group}].weights: {count} of them are not 0, {method} takes {expected}")]
+    Parts {
         /// The group.
         group: usize,
-        /// What was given.
+        /// The method.
+        method: MergeMethod,
+        /// How many checkpoints take part.
+        count: usize,
+        /// How many have to, in words.
+        expected: &'static str,
+    },
+    /// Weights of a mean that point the other way.
+    #[error(
+        "groups[{group}].weights: the weight of {name} is {value}; {method} takes means, expected at least 0"
+    )]
+    NegativeWeight {
+        /// The group.
+        group: usize,
+        /// The method.
+        method: MergeMethod,
+        /// The checkpoint.
+        name: CheckpointName,
+        /// The weight.
         value: f64,
+    },
+    /// A stack's range of no layer.
+    #[error("stack[{index}]: {start}..{end} holds no layer, expected start < end")]
+    EmptyStackRange {
+        /// Its place in the stack.
+        index: usize,
+        /// The first layer.
+        start: u32,
+        /// One past the last layer.
+        end: u32,
     },
     /// A range of no layer.
     #[error("groups[{group}].select.layers: {start}..{end} holds no layer, expected start < end")]
@@ -150,6 +237,11 @@ impl Recipe {
     /// groups name ([`Recipe::group_for`] is `None` for its tensors).
     pub fn validate(&self) -> Result<(), RecipeError> {
         self.validate_sources()?;
+        for (index, LayerRange { start, end }) in self.stack.iter().enumerate() {
+            if start >= end {
+                return Err(RecipeError::EmptyStackRange { index, start: *start, end: *end });
+            }
+        }
         for (index, group) in self.groups.iter().enumerate() {
             self.validate_group(index, group)?;
         }
@@ -194,11 +286,8 @@ impl Recipe {
                 return Err(RecipeError::WeightNotFinite { group, name: checkpoint.name.clone(), value });
             }
         }
-        let sum: f64 = weights.iter().sum();
-        if self.method.takes_two() && (sum - 1.0).abs() > SUM_TOLERANCE {
-            return Err(RecipeError::NotInterpolation { group, method: self.method, sum });
-        }
-        validate_parameters(self.method, group, *parameters)?;
+        self.validate_amounts(group, weights)?;
+        self.validate_parameters(group, parameters)?;
         if let Some(LayerRange { start, end }) = select.layers
             && start >= end
         {
@@ -206,6 +295,78 @@ impl Recipe {
         }
         if select.name_contains.as_deref() == Some("") {
             return Err(RecipeError::EmptyFilter { group });
+        }
+        Ok(())
+    }
+
+    /// What the weights mean to the method.
+    fn validate_amounts(&self, group: usize, weights: &[f64]) -> Result<(), RecipeError> {
+        let method = self.method;
+        let named =
+            || self.checkpoints.iter().map(|checkpoint| &checkpoint.name).zip(weights.iter().copied());
+        let sum: f64 = weights.iter().sum();
+        if method.interpolates() && (sum - 1.0).abs() > SUM_TOLERANCE {
+            return Err(RecipeError::NotInterpolation { group, method, sum });
+        }
+        let is_switch = |value: f64| matches!(value, 0.0 | 1.0);
+        if !method.has_weights()
+            && let Some((name, value)) = named().find(|&(_, value)| !is_switch(value))
+        {
+            return Err(RecipeError::NotSwitch { group, method, name: name.clone(), value });
+        }
+        if method == MergeMethod::Karcher
+            && let Some((name, value)) = named().find(|&(_, value)| value < 0.0)
+        {
+            return Err(RecipeError::NegativeWeight { group, method, name: name.clone(), value });
+        }
+        let count = weights.iter().filter(|&&weight| weight != 0.0).count();
+        let (fits, expected) = match method {
+            MergeMethod::Passthrough => (count == 1, "exactly one checkpoint"),
+            MergeMethod::Karcher | MergeMethod::Multislerp => (count >= 1, "at least one checkpoint"),
+            MergeMethod::ModelStock => (count >= 2, "at least two checkpoints"),
+            MergeMethod::Nearswap | MergeMethod::ArceeFusion => (count >= 1, "both checkpoints, or one"),
+            _ => (true, ""),
+        };
+        if fits { Ok(()) } else { Err(RecipeError::Parts { group, method, count, expected }) }
+    }
+
+    fn validate_parameters(&self, group: usize, parameters: &Parameters) -> Result<(), RecipeError> {
+        let (method, expected) = (self.method, self.checkpoints.len());
+        let given = parameters.given();
+        if let Some((parameter, _)) = given.iter().find(|(parameter, _)| !method.takes(*parameter)) {
+            return Err(RecipeError::UnfitParameter { group, method, parameter: parameter.as_str() });
+        }
+        if let Some((parameter, value, expected)) = parameters.out_of_range() {
+            return Err(RecipeError::ParameterRange {
+                group,
+                parameter: parameter.as_str(),
+                value,
+                expected,
+            });
+        }
+        let lists = [
+            (Parameter::Density, &parameters.density),
+            (Parameter::Gamma, &parameters.gamma),
+            (Parameter::Epsilon, &parameters.epsilon),
+        ];
+        for (parameter, list) in lists {
+            if let Some(PerCheckpoint::Each(values)) = list
+                && values.len() != expected
+            {
+                let (parameter, got) = (parameter.as_str(), values.len());
+                return Err(RecipeError::ParameterCount { group, parameter, expected, got });
+            }
+        }
+        if method == MergeMethod::Nearswap && parameters.t.is_none() {
+            return Err(RecipeError::ParameterMissing { group, method, parameter: Parameter::T.as_str() });
+        }
+        let is_della = method.takes(Parameter::Density) && method.takes(Parameter::Epsilon);
+        for (place, checkpoint) in self.checkpoints.iter().enumerate().filter(|_| is_della) {
+            let (density, epsilon) = (parameters.density(place), parameters.epsilon(method, place));
+            if density < 1.0 && !(density - epsilon > 0.0 && density + epsilon < 1.0) {
+                let name = checkpoint.name.clone();
+                return Err(RecipeError::Probability { group, name, density, epsilon });
+            }
         }
         Ok(())
     }
@@ -257,21 +418,6 @@ impl Recipe {
     }
 }
 
-fn validate_parameters(method: MergeMethod, group: usize, parameters: Parameters) -> Result<(), RecipeError> {
-    let Parameters { lambda, density } = parameters;
-    if lambda.is_some() && !method.takes_lambda() {
-        return Err(RecipeError::UnfitParameter { group, method, parameter: "lambda" });
-    }
-    if density.is_some() && !method.takes_density() {
-        return Err(RecipeError::UnfitParameter { group, method, parameter: "density" });
-    }
-    match (lambda, density) {
-        (Some(value), _) if !value.is_finite() => Err(RecipeError::Lambda { group, value }),
-        (_, Some(value)) if !(value > 0.0 && value <= 1.0) => Err(RecipeError::Density { group, value }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -290,6 +436,8 @@ mod tests {
             groups: vec![block(0, 2), block(2, 4), everything()],
             dtype: None,
             tokenizer_from: Some("base".try_into().unwrap()),
+            seed: 0,
+            stack: Vec::new(),
         }
     }
 
@@ -330,7 +478,11 @@ mod tests {
     })]
     #[case::full_density(|recipe: &mut Recipe| {
         recipe.method = MergeMethod::Ties;
-        recipe.groups[1].parameters = Parameters { lambda: Some(-2.0), density: Some(1.0) };
+        recipe.groups[1].parameters = Parameters {
+            lambda: Some(-2.0),
+            density: Some(PerCheckpoint::All(1.0)),
+            ..Parameters::default()
+        };
     })]
     fn accepted(#[case] change: fn(&mut Recipe)) {
         let mut recipe = valid();
@@ -361,15 +513,15 @@ mod tests {
         "groups[2].weights: the weight of a is inf, expected a finite number")]
     #[case(|r: &mut Recipe| r.method = MergeMethod::Slerp,
         "groups[0].weights: slerp takes the weights [1 - t, t], got a sum of 0.75")]
-    #[case(|r: &mut Recipe| r.groups[0].parameters.density = Some(0.5),
+    #[case(|r: &mut Recipe| r.groups[0].parameters.density = Some(PerCheckpoint::All(0.5)),
         "groups[0].parameters: task_arithmetic takes no density")]
     #[case(|r: &mut Recipe| { r.method = MergeMethod::Linear; r.groups[0].parameters.lambda = Some(1.0); },
         "groups[0].parameters: linear takes no lambda")]
     #[case(|r: &mut Recipe| r.groups[0].parameters.lambda = Some(f64::NAN),
         "groups[0].parameters.lambda: got NaN, expected a finite number")]
-    #[case(|r: &mut Recipe| { r.method = MergeMethod::Ties; r.groups[0].parameters.density = Some(0.0); },
+    #[case(|r: &mut Recipe| { r.method = MergeMethod::Ties; r.groups[0].parameters.density = Some(PerCheckpoint::All(0.0)); },
         "groups[0].parameters.density: got 0, expected more than 0 and at most 1")]
-    #[case(|r: &mut Recipe| { r.method = MergeMethod::Ties; r.groups[0].parameters.density = Some(f64::NAN); },
+    #[case(|r: &mut Recipe| { r.method = MergeMethod::Ties; r.groups[0].parameters.density = Some(PerCheckpoint::All(f64::NAN)); },
         "groups[0].parameters.density: got NaN, expected more than 0 and at most 1")]
     #[case(|r: &mut Recipe| r.groups[0] = block(2, 2),
         "groups[0].select.layers: 2..2 holds no layer, expected start < end")]

@@ -102,12 +102,12 @@ impl Problem {
             Some(Lambda::Searched(_)) => decoded.parameters.first().copied(),
             None => None,
         };
-        let parameters = Parameters { lambda, density: None };
+        let parameters = Parameters { lambda, ..Parameters::default() };
         let groups = self
             .selections()
             .into_iter()
             .zip(decoded.weights)
-            .map(|(select, weights)| Group { select, weights, parameters })
+            .map(|(select, weights)| Group { select, weights, parameters: parameters.clone() })
             .collect();
         self.recipe_of_groups(self.config.method, groups)
     }
@@ -136,6 +136,8 @@ impl Problem {
             groups,
             dtype: self.config.dtype,
             tokenizer_from: self.config.tokenizer_from.clone(),
+            seed: self.config.seed,
+            stack: Vec::new(),
         }
     }
 

@@ -181,11 +181,8 @@ fn mean_weights(recipe: &Recipe) -> Vec<f64> {
 
 /// The parameters of the first group, which stand for all.
 fn parameters(recipe: &Recipe) -> String {
-    let parameters = recipe.groups.first().map(|group| group.parameters).unwrap_or_default();
-    let named = [("lambda", parameters.lambda), ("density", parameters.density)];
-    let shown: Vec<String> =
-        named.iter().filter_map(|(name, value)| value.map(|value| format!("{name} {value:.3}"))).collect();
-    shown.join(", ")
+    let lambda = recipe.groups.first().and_then(|group| group.parameters.lambda);
+    lambda.map(|lambda| format!("lambda {lambda:.3}")).unwrap_or_default()
 }
 
 /// Closed generations, each with the number of trials that had been issued by its last candidate.

@@ -1,6 +1,6 @@
 //! Rules of the budget: whether the search fits in it.
 
-use mergesearch_recipe::MergeMethod;
+use mergesearch_recipe::{MergeMethod, Parameter};
 use mergesearch_search::cma::Constants;
 
 use crate::MergeSearchSpec;
@@ -33,7 +33,7 @@ impl Plan {
         // Several groups have shared coordinates and a deviation each.
         let coordinates = if groups == 1 { weights } else { weights * (groups + 1) };
         let fixed = spec.merge.parameters.lambda.is_some_and(|range| range.value.is_some());
-        let lambda = MergeMethod::from(spec.merge.method).takes_lambda() && !fixed;
+        let lambda = MergeMethod::from(spec.merge.method).takes(Parameter::Lambda) && !fixed;
         let dimensions = coordinates + usize::from(lambda);
         let own = spec.search.population_size.and_then(|size| usize::try_from(size).ok());
         let population = own.unwrap_or_else(|| Constants::default_population_size(dimensions));

@@ -1,6 +1,6 @@
 //! Rules of the merge: what a method needs, and what this version can't do.
 
-use mergesearch_recipe::MergeMethod;
+use mergesearch_recipe::{MergeMethod, Parameter};
 
 use crate::manifest::Findings;
 use crate::{Merge, MergeSearchSpec, Method, defaults};
@@ -44,7 +44,7 @@ pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
 fn lambda(merge: &Merge, findings: &mut Findings) {
     const PATH: &str = "spec.merge.parameters.lambda";
     let Some(range) = merge.parameters.lambda else { return };
-    if !MergeMethod::from(merge.method).takes_lambda() {
+    if !MergeMethod::from(merge.method).takes(Parameter::Lambda) {
         findings.error(PATH, format!("{:?} has no lambda; only task-vector methods have", merge.method));
     }
     let (min, max, start) = defaults::LAMBDA;

@@ -167,6 +167,8 @@ impl Folder {
             }],
             dtype: None,
             tokenizer_from: None,
+            seed: 0,
+            stack: Vec::new(),
         }
     }
 }

@@ -91,6 +91,8 @@ impl Made {
             }],
             dtype: None,
             tokenizer_from: None,
+            seed: 0,
+            stack: Vec::new(),
         }
     }
 

@@ -269,7 +269,7 @@ impl Columns {
                 *weight /= sum;
             }
         }
-        let parameters = Parameters { lambda: self.lambda.as_ref().map(value), density: None };
+        let parameters = Parameters { lambda: self.lambda.as_ref().map(value), ..Parameters::default() };
         Ok(Group { select, weights, parameters })
     }
 }

@@ -2,7 +2,8 @@
 
 use mergesearch_recipe::mergekit::{read, write};
 use mergesearch_recipe::{
-    Checkpoint, Dtype, Group, LayerRange, MergeMethod, Parameters, Recipe, Selection, TensorPosition,
+    Checkpoint, Dtype, Group, LayerRange, MergeMethod, Parameter, Parameters, Recipe, Selection,
+    TensorPosition,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -37,6 +38,8 @@ fn recipe(method: MergeMethod, groups: Vec<Group>) -> Recipe {
         groups,
         dtype: Some(Dtype::Bfloat16),
         tokenizer_from: None,
+        seed: 0,
+        stack: Vec::new(),
     }
 }
 
@@ -162,7 +165,7 @@ prop_compose! {
                 let t = group.weights[1];
                 group.weights = vec![1.0 - t, t];
             }
-            group.parameters.lambda = group.parameters.lambda.filter(|_| method.takes_lambda());
+            group.parameters.lambda = group.parameters.lambda.filter(|_| method.takes(Parameter::Lambda));
         }
         let mut recipe = recipe(method, groups);
         recipe.tokenizer_from = donor.map(|donor| recipe.checkpoints[donor].name.clone());

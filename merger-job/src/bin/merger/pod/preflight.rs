@@ -67,6 +67,8 @@ fn plan_of(pool: &Pool, request: &PreflightRequest) -> Result<Plan, Error> {
         }],
         dtype: request.dtype,
         tokenizer_from: request.tokenizer_from.clone(),
+        seed: 0,
+        stack: Vec::new(),
     };
     // Memory is each merge's own matter.
     let options = MergeOptions {
