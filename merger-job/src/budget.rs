@@ -6,7 +6,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::blocks::BLOCK;
 use crate::job::{Job, Work};
+use crate::methods::Method;
 use crate::pool::Pool;
+use crate::statistics::BYTES_PER_SERIES;
 use crate::storage::{MIN_PART, PARTS_IN_FLIGHT};
 use crate::{Error, Location, MergeOptions};
 
@@ -14,61 +16,93 @@ use crate::{Error, Location, MergeOptions};
 const PAGE: u64 = 4096;
 /// What the program itself takes: code, connections, headers. At most half of the budget is set aside for it.
 const PROGRAM: u64 = 32 << 20;
-/// Longest stretch of one source that is read at once: beyond this a longer range is no faster.
+/// Longest stretch of one source that is worked on at once: beyond this a longer range is no faster.
 const MAX_STRETCH: u64 = 8 << 20;
+/// Bytes of all sources and outputs of a chunk: what the cache of one core holds.
+const CHUNK: u64 = 1 << 20;
 /// Largest part of an upload while the shard allows it.
 const MAX_PART: u64 = 8 << 20;
 /// Most parts of an S3 upload.
 const MAX_PARTS: u64 = 10_000;
+/// What methods that look at rows hold of each element beside its bytes: numbers of 64 bits for each source, and three
+/// more.
+const ROW_NUMBERS: u64 = 3;
 
 /// The budget, divided.
 #[derive(Debug)]
 pub(crate) struct Budget {
     pages: Arc<Semaphore>,
-    /// Bytes of stretches and upload parts at the same time, at most.
+    /// Bytes of stretches, counters and upload parts at the same time, at most.
     most: u64,
-    /// The most that one stretch of all sources and the output should take.
+    /// The most that one stretch of all sources and the outputs should take.
     per_stretch: u64,
+    /// The most that counters should take.
+    for_counters: u64,
+    threads: u64,
     /// Size of an upload's parts.
     pub(crate) part_size: usize,
+    /// Whether outputs wait in memory for their upload.
+    uploads: bool,
+}
+
+/// How a tensor is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Elements that are worked on by one task.
+    pub(crate) stretch: u64,
+    /// Elements that are combined at once; stretches are whole chunks.
+    pub(crate) chunk: u64,
 }
 
 impl Budget {
-    /// Fails when not even one block of the widest tensor fits. Of what the program leaves, half goes to the allocator,
-    /// which doesn't give back every byte at once.
+    /// Fails when not even one block, or row, of the widest tensor fits. Of what the program leaves, half goes to the
+    /// allocator, which doesn't give back every byte at once.
     pub(crate) fn divide(
         options: &MergeOptions,
         pool: &Pool,
-        jobs: &[Job],
-        output: &Location,
+        jobs: &[Arc<Job>],
+        outputs: &[&Location],
         largest_shard: u64,
     ) -> Result<Self, Error> {
         let budget = options.memory_budget;
         let usable = (budget - (budget / 2).min(PROGRAM)) / 2;
-        let (part_size, writer) = match output {
-            Location::File(_) => (0, 0),
-            Location::S3 { .. } => {
-                let part = (usable / 16).clamp(MIN_PART, MAX_PART).max(largest_shard.div_ceil(MAX_PARTS));
-                (part, part * (PARTS_IN_FLIGHT as u64 + 1))
-            }
+        let writers = outputs.iter().filter(|output| matches!(output, Location::S3 { .. })).count() as u64;
+        let uploads = writers > 0;
+        let part = (usable / 16 / writers.max(1)).clamp(MIN_PART, MAX_PART).max(largest_shard.div_ceil(MAX_PARTS));
+        let writer = writers * part * (PARTS_IN_FLIGHT as u64 + 1);
+        let smallest = |job: &Arc<Job>| {
+            let cost = Cost::of(pool, job, uploads);
+            pages(unit(job).saturating_mul(cost.streamed + cost.chunked)) * PAGE
         };
-        let widest = jobs.iter().max_by_key(|job| bytes_per_element(pool, job));
-        let block = widest.map_or(0, |job| pages(bytes_per_element(pool, job) * BLOCK as u64) * PAGE);
-        if usable < writer + block {
-            let needed = (writer + block + 1).saturating_mul(2);
+        let widest = jobs.iter().max_by_key(|job| smallest(job));
+        let (block, counters) =
+            (widest.map_or(0, smallest), jobs.iter().map(|job| counters(job)).max().unwrap_or(0));
+        if usable < writer + block + counters {
+            let needed = (writer + block + counters + 1).saturating_mul(2);
             let least = needed + needed.min(PROGRAM);
-            let checkpoints = widest.map_or(0, |job| job.members.len());
-            return Err(Error::Budget { budget, least, checkpoints });
+            return Err(match widest {
+                Some(job) if job.needs_rows() && job.row() > BLOCK as u64 => {
+                    Error::Row { tensor: job.output.name.clone(), elements: job.row(), least }
+                }
+                _ => {
+                    let checkpoints = widest.map_or(0, |job| job.members.len());
+                    Error::Budget { budget, least, checkpoints }
+                }
+            });
         }
         let stretches = usable - writer;
-        let at_once = 2 * options.threads.max(1) as u64 + 2;
+        let threads = options.threads.max(1) as u64;
+        let at_once = 2 * threads + 2;
         // A semaphore counts no further than its maximum; a budget beyond it needs no exact count.
         let pages = usize::try_from(stretches / PAGE).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             pages: Arc::new(Semaphore::new(pages)),
             most: stretches + writer,
-            per_stretch: (stretches / at_once).max(block),
-            part_size: usize::try_from(part_size).unwrap_or(usize::MAX),
+            per_stretch: ((stretches - counters) / at_once).max(block),
+            for_counters: (stretches / 4).max(counters).min(stretches - block),
+            threads,
+            part_size: usize::try_from(part).unwrap_or(usize::MAX),
+            uploads,
         })
     }
 
@@ -77,23 +111,41 @@ impl Budget {
         self.most
     }
 
-    /// How many elements of the tensor are worked on at once: whole blocks, at least one.
-    pub(crate) fn stretch(&self, pool: &Pool, job: &Job) -> u64 {
-        let per_element = bytes_per_element(pool, job).max(1);
-        let widest =
-            job.members.iter().map(|&member| pool.tensors[job.tensor].places[member].element.bits() / 8);
-        let longest = MAX_STRETCH / widest.max().unwrap_or(1).max(1);
-        let elements = (self.per_stretch / per_element).min(longest);
-        (elements / BLOCK as u64).max(1) * BLOCK as u64
+    /// How the tensor is cut: whole blocks or rows, at least one.
+    pub(crate) fn shape(&self, pool: &Pool, job: &Job) -> Shape {
+        let (cost, unit) = (Cost::of(pool, job, self.uploads), unit(job));
+        let whole = |elements: u64| (elements / unit).max(1) * unit;
+        let chunk = whole(CHUNK.min(self.per_stretch / 2) / cost.chunked.max(1));
+        let room = self.per_stretch.saturating_sub(chunk * cost.chunked);
+        let streamed = room.checked_div(cost.streamed).unwrap_or(u64::MAX);
+        let longest = MAX_STRETCH / cost.widest.max(1);
+        let stretch = (streamed.min(longest) / chunk).max(1) * chunk;
+        // Where whole chunks don't fit, a chunk is what does.
+        let chunk = chunk.min(whole(streamed.min(longest)));
+        Shape { stretch: if streamed < chunk { chunk } else { stretch.min(whole(streamed.min(longest))) }, chunk }
     }
 
-    /// Waits until `elements` of the tensor's sources and output fit.
+    /// Waits until `elements` of the tensor's sources and outputs fit.
     pub(crate) async fn take(&self, pool: &Pool, job: &Job, elements: u64) -> Result<Memory, Error> {
-        let (sources, output) = bytes_of_element(pool, job);
-        let (sources, output) = (pages(sources * elements), pages(output * elements));
-        let permit = Arc::clone(&self.pages).acquire_many_owned(permits(sources + output)).await;
-        let permit = permit.map_err(|error| Error::Task(error.to_string()))?;
+        let cost = Cost::of(pool, job, self.uploads);
+        let chunk = self.shape(pool, job).chunk.min(elements);
+        let sources = cost.sources * elements + cost.chunked * chunk;
+        let (sources, outputs) = (pages(sources), pages((cost.streamed - cost.sources) * elements));
+        let permit = self.acquire(sources + outputs).await?;
         Ok(Memory { permit, sources: permits(sources) })
+    }
+
+    /// Waits until the counters of a job's ranks fit, and says how many threads may count.
+    pub(crate) async fn take_counters(&self, job: &Job) -> Result<(Memory, usize), Error> {
+        let each = counters(job).max(1);
+        let threads = (self.for_counters / each).clamp(1, self.threads);
+        let permit = self.acquire(pages(each * threads)).await?;
+        Ok((Memory { permit, sources: 0 }, threads as usize))
+    }
+
+    async fn acquire(&self, pages: u64) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.pages).acquire_many_owned(permits(pages)).await;
+        permit.map_err(|error| Error::Task(error.to_string()))
     }
 }
 
@@ -111,17 +163,45 @@ impl Memory {
     }
 }
 
-/// Bytes of one element in all sources and in the output.
-fn bytes_of_element(pool: &Pool, job: &Job) -> (u64, u64) {
-    let bytes = |member: &usize| pool.tensors[job.tensor].places[*member].element.bits() / 8;
-    // A copied source's bytes are the output's.
-    let output = if job.work == Work::Copy { 0 } else { job.output.element.bits() / 8 };
-    (job.members.iter().map(bytes).sum(), output)
+/// Bytes of one element.
+struct Cost {
+    /// That wait in memory before they are combined: of sources that don't lie on this machine.
+    sources: u64,
+    /// Those, and of outputs that wait to be uploaded.
+    streamed: u64,
+    /// That are held while a chunk is combined: all.
+    chunked: u64,
+    /// Of the widest source.
+    widest: u64,
 }
 
-fn bytes_per_element(pool: &Pool, job: &Job) -> u64 {
-    let (sources, output) = bytes_of_element(pool, job);
-    sources + output
+impl Cost {
+    fn of(pool: &Pool, job: &Job, uploads: bool) -> Self {
+        let width = |member: &usize| pool.tensors[job.tensor].places[*member].element.bits() / 8;
+        let is_remote = |member: &&usize| matches!(pool.members()[**member].location, Location::S3 { .. });
+        let outputs = match &job.work {
+            Work::Copy => job.output.element.bits() / 8,
+            Work::Merge(methods, _) => methods.len() as u64 * (job.output.element.bits() / 8),
+        };
+        let sources: u64 = job.members.iter().filter(is_remote).map(width).sum();
+        let numbers = if job.needs_rows() { 8 * (job.members.len() as u64 + ROW_NUMBERS) } else { 0 };
+        Self {
+            sources,
+            streamed: sources + if uploads { outputs } else { 0 },
+            chunked: job.members.iter().map(width).sum::<u64>() + outputs + numbers,
+            widest: job.members.iter().map(width).max().unwrap_or(1),
+        }
+    }
+}
+
+/// What tensors are cut at multiples of.
+fn unit(job: &Job) -> u64 {
+    if job.needs_rows() { job.row() } else { BLOCK as u64 }
+}
+
+/// Bytes of counters of one thread.
+fn counters(job: &Job) -> u64 {
+    job.methods().iter().map(Method::series).max().unwrap_or(0) * BYTES_PER_SERIES
 }
 
 fn pages(bytes: u64) -> u64 {

@@ -52,9 +52,16 @@ pub(crate) async fn carry(stores: &Stores, donor: &OpenCheckpoint, output: &Loca
     Ok(())
 }
 
-/// The donor's config with the output's element type, and without a quantization that the output doesn't have.
-pub(crate) fn config(donor: &Value, float: Option<Float>) -> Bytes {
+/// The donor's config with the output's element type and, where `layers` says which layers they come from, its layers;
+/// without a quantization that the output doesn't have.
+pub(crate) fn config(donor: &Value, float: Option<Float>, layers: Option<&[u32]>) -> Bytes {
     let mut config = donor.clone();
+    if let Some(layers) = layers {
+        stack(&mut config, layers);
+        if let Some(text) = config.get_mut("text_config") {
+            stack(text, layers);
+        }
+    }
     if let Some(root) = config.as_object_mut() {
         root.remove("quantization_config");
         root.remove("compression_config");
@@ -70,6 +77,23 @@ pub(crate) fn config(donor: &Value, float: Option<Float>) -> Bytes {
         }
     }
     Bytes::from(format!("{config:#}\n"))
+}
+
+/// Says how many layers there are under whichever name it is said, and of lists with an entry for each layer takes those
+/// of the layers that are stacked.
+fn stack(section: &mut Value, layers: &[u32]) {
+    const COUNTS: [&str; 4] = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
+    let Some(section) = section.as_object_mut() else { return };
+    let Some(before) = COUNTS.iter().find_map(|name| section.get(*name)).and_then(Value::as_u64) else { return };
+    for (name, value) in section.iter_mut() {
+        match value {
+            Value::Array(entries) if entries.len() as u64 == before && name.starts_with("layer") => {
+                *entries = layers.iter().filter_map(|&layer| entries.get(layer as usize).cloned()).collect();
+            }
+            value if COUNTS.contains(&name.as_str()) => *value = layers.len().into(),
+            _ => {}
+        }
+    }
 }
 
 /// Sets whichever names are there, and says whether one was.
@@ -91,7 +115,7 @@ mod tests {
     use super::*;
 
     fn written(donor: &Value, float: Option<Float>) -> Value {
-        serde_json::from_slice(&config(donor, float)).unwrap()
+        serde_json::from_slice(&config(donor, float, None)).unwrap()
     }
 
     #[test]
@@ -104,6 +128,14 @@ mod tests {
         );
         assert_eq!(written(&json!({"a": 1}), Some(Float::F16)), json!({"a": 1, "torch_dtype": "float16"}));
         assert_eq!(written(&donor, None)["dtype"], "float32");
+    }
+
+    #[test]
+    fn layers_are_stacked_in_the_config_too() {
+        let donor = json!({"num_hidden_layers": 2, "layer_types": ["full", "sliding"], "eos_token_id": [1, 2]});
+        let stacked: Value = serde_json::from_slice(&config(&donor, None, Some(&[0, 1, 1]))).unwrap();
+        let expected = json!({"num_hidden_layers": 3, "layer_types": ["full", "sliding", "sliding"], "eos_token_id": [1, 2]});
+        assert_eq!(stacked, expected);
     }
 
     #[test]

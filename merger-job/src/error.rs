@@ -50,9 +50,30 @@ pub enum Error {
         /// The tensor.
         tensor: String,
     },
-    /// A method that isn't computed yet.
-    #[error("method {0}: not supported, expected linear, task_arithmetic or slerp")]
-    UnsupportedMethod(mergesearch_recipe::MergeMethod),
+    /// Recipes that are merged in one pass, but of different pools or into different forms.
+    #[error("recipes: they differ in {field}; those that are merged in one pass may only differ in method, groups and seed")]
+    DifferentRecipes {
+        /// The field.
+        field: &'static str,
+    },
+    /// A stack names a layer that the models don't have.
+    #[error("stack: layer {layer} is named, the models have {count}")]
+    NoLayer {
+        /// The layer.
+        layer: u32,
+        /// How many the models have.
+        count: u32,
+    },
+    /// A row is too long to be held whole.
+    #[error("tensor {tensor:?}: its method looks at whole rows, {elements} elements each, which takes a memory budget of {least} bytes")]
+    Row {
+        /// The tensor.
+        tensor: String,
+        /// The row's elements.
+        elements: u64,
+        /// What is needed.
+        least: u64,
+    },
     /// The output would overwrite a checkpoint that is being read.
     #[error("output {output}: it is the place of checkpoint {checkpoint}, expected another")]
     OutputIsSource {
@@ -64,6 +85,9 @@ pub enum Error {
     /// There's already a model.
     #[error("output {0}: there is a model already; choose another place or allow overwriting")]
     OutputExists(String),
+    /// Two merges at one place.
+    #[error("output {0}: two merges go there, expected a place for each")]
+    OutputTwice(String),
     /// Too little memory for even the smallest steps.
     #[error("memory budget of {budget} bytes: merging {checkpoints} checkpoints needs at least {least}")]
     Budget {

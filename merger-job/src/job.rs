@@ -1,13 +1,15 @@
-//! What a recipe asks of each tensor of a pool: which members are read, and how they are combined.
+//! What recipes ask of each tensor of a pool: which members are read, and how they are combined.
 
-use mergesearch_recipe::{MergeMethod, Recipe};
+use std::sync::Arc;
+
+use mergesearch_recipe::{Recipe, TensorPosition};
 
 use crate::Error;
 use crate::element::{ElementType, Float};
-use crate::kernel::Formula;
 use crate::layout::OutputTensor;
+use crate::methods::{self, Method};
 use crate::pool::{Pool, PoolTensor};
-use crate::roles::Role;
+use crate::roles::{self, Role};
 
 /// One tensor of the output with its work.
 #[derive(Debug, Clone)]
@@ -15,16 +17,9 @@ pub(crate) struct Job {
     pub(crate) output: OutputTensor,
     /// Index of the tensor in the pool.
     pub(crate) tensor: usize,
-    /// The members that are read, in order.
+    /// The members that are read, in the order of the methods' slots.
     pub(crate) members: Vec<usize>,
     pub(crate) work: Work,
-}
-
-impl Job {
-    /// Numbers in the tensor.
-    pub(crate) fn elements(&self) -> u64 {
-        self.output.shape.iter().product()
-    }
 }
 
 /// What is done with the members' tensors.
@@ -32,60 +27,143 @@ impl Job {
 pub(crate) enum Work {
     /// The bytes of the only member.
     Copy,
-    /// Elements one by one.
-    Combine(Formula, Float),
-    /// A pass for the angle between the two members, then their weighted sum at this `t`.
-    Slerp(f64, Float),
+    /// One merge for each recipe.
+    Merge(Vec<Method>, Float),
 }
 
-/// All tensors of the output in the pool's order. Fails when recipe and pool don't fit.
-pub(crate) fn jobs(pool: &Pool, recipe: &Recipe) -> Result<Vec<Job>, Error> {
-    recipe.validate()?;
-    if !recipe.method.is_supported() {
-        return Err(Error::UnsupportedMethod(recipe.method));
+impl Job {
+    /// Numbers in the tensor.
+    pub(crate) fn elements(&self) -> u64 {
+        self.output.shape.iter().product()
     }
-    let members =
-        recipe.checkpoints.iter().map(|checkpoint| pool.member(checkpoint)).collect::<Result<Vec<_>, _>>()?;
-    let base = recipe.base.as_ref().map(|base| pool.member(base)).transpose()?;
-    let tensors = pool.tensors.iter().enumerate();
-    tensors.map(|(place, tensor)| job(pool, recipe, &members, base, place, tensor)).collect()
+
+    /// Numbers in a row, the last dimension.
+    pub(crate) fn row(&self) -> u64 {
+        self.output.shape.last().copied().unwrap_or(1).max(1)
+    }
+
+    /// The methods, none for what is copied.
+    pub(crate) fn methods(&self) -> &[Method] {
+        match &self.work {
+            Work::Copy => &[],
+            Work::Merge(methods, _) => methods,
+        }
+    }
+
+    /// How often the members are read.
+    pub(crate) fn passes(&self) -> u64 {
+        // Several merges are measured one after the other and combined together.
+        self.methods().iter().map(|method| method.passes() - 1).sum::<u64>() + 1
+    }
+
+    /// Whether some pass looks at whole rows.
+    pub(crate) fn needs_rows(&self) -> bool {
+        self.methods().iter().any(Method::needs_rows)
+    }
+}
+
+/// All tensors of the output in its order. The recipes share everything but groups. Fails when recipes and pool don't
+/// fit.
+pub(crate) fn jobs(pool: &Pool, recipes: &[Recipe]) -> Result<Vec<Arc<Job>>, Error> {
+    let Some(first) = recipes.first() else { return Ok(Vec::new()) };
+    for recipe in recipes {
+        recipe.validate()?;
+        if let Some(field) = first_difference(first, recipe) {
+            return Err(Error::DifferentRecipes { field });
+        }
+    }
+    let all = first.checkpoints.iter().chain(&first.base);
+    let members: Vec<usize> = all.map(|checkpoint| pool.member(checkpoint)).collect::<Result<_, _>>()?;
+    outputs(pool, first)?
+        .into_iter()
+        .map(|(name, place)| {
+            job(recipes, &members, layer_count(pool, first), name, place, &pool.tensors[place]).map(Arc::new)
+        })
+        .collect()
+}
+
+/// What two recipes that are merged in one pass differ in although they must not.
+fn first_difference(first: &Recipe, other: &Recipe) -> Option<&'static str> {
+    let differences = [
+        ("checkpoints", first.checkpoints != other.checkpoints),
+        ("base", first.base != other.base),
+        ("dtype", first.dtype != other.dtype),
+        ("stack", first.stack != other.stack),
+        ("tokenizer_from", first.tokenizer_from != other.tokenizer_from),
+    ];
+    differences.into_iter().find(|(_, differs)| *differs).map(|(field, _)| field)
+}
+
+/// The layers that the output's layers come from; `None` where each is its own.
+pub(crate) fn stacked_layers(recipe: &Recipe) -> Option<Vec<u32>> {
+    let layers = || recipe.stack.iter().flat_map(|range| range.start..range.end);
+    (!recipe.stack.is_empty()).then(|| layers().collect())
+}
+
+fn layer_count(pool: &Pool, recipe: &Recipe) -> Option<u32> {
+    stacked_layers(recipe).map_or_else(|| pool.layer_count(), |layers| u32::try_from(layers.len()).ok())
+}
+
+/// The output's tensors: their names, and their places in the pool.
+fn outputs(pool: &Pool, recipe: &Recipe) -> Result<Vec<(String, usize)>, Error> {
+    let Some(layers) = stacked_layers(recipe) else {
+        return Ok(pool.tensors.iter().enumerate().map(|(place, tensor)| (tensor.name.clone(), place)).collect());
+    };
+    let count = pool.layer_count().unwrap_or(0);
+    if let Some(&layer) = layers.iter().find(|&&layer| layer >= count) {
+        return Err(Error::NoLayer { layer, count });
+    }
+    let mut outputs = Vec::new();
+    for (place, tensor) in pool.tensors.iter().enumerate() {
+        let TensorPosition::Layer(from) = TensorPosition::of(&tensor.name) else {
+            outputs.push((tensor.name.clone(), place));
+            continue;
+        };
+        for (to, _) in layers.iter().enumerate().filter(|&(_, &layer)| layer == from) {
+            let name = TensorPosition::renamed(&tensor.name, u32::try_from(to).unwrap_or(u32::MAX));
+            outputs.push((name, place));
+        }
+    }
+    outputs.sort_by(|(left, _), (right, _)| roles::natural(left, right));
+    Ok(outputs)
 }
 
 fn job(
-    pool: &Pool,
-    recipe: &Recipe,
+    recipes: &[Recipe],
     members: &[usize],
-    base: Option<usize>,
+    layer_count: Option<u32>,
+    name: String,
     place: usize,
     tensor: &PoolTensor,
 ) -> Result<Job, Error> {
     let first = members.first().copied().unwrap_or(0);
     let first_element = tensor.places[first].element;
-    let output = |element: ElementType| {
-        let elements: u64 = tensor.shape.iter().product();
-        let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
-        OutputTensor { name, shape, element, size: elements.saturating_mul(element.bits() / 8) }
-    };
     let (Role::Merged, Some(float)) = (tensor.role, first_element.float()) else {
-        let members = vec![first];
-        return Ok(Job { output: output(first_element), tensor: place, members, work: Work::Copy });
+        let (output, members) = (output(name, tensor, first_element), vec![first]);
+        return Ok(Job { output, tensor: place, members, work: Work::Copy });
     };
-    let float = recipe.dtype.map_or(float, Float::from);
-    let group = recipe
-        .group_for(&tensor.name, pool.layer_count())
-        .ok_or_else(|| Error::NoGroup { tensor: tensor.name.clone() })?;
-    let terms =
-        members.iter().copied().zip(group.weights.iter().copied()).filter(|&(_, weight)| weight != 0.0);
-    let (mut used, weights): (Vec<usize>, Vec<f64>) = terms.unzip();
-    let work = match (recipe.method, base) {
-        // With one end only there's nothing to interpolate.
-        (MergeMethod::Slerp, _) if used.len() == 2 => Work::Slerp(group.weights[1], float),
-        (MergeMethod::TaskArithmetic, Some(base)) => {
-            used.push(base);
-            let lambda = group.parameters.lambda.unwrap_or(1.0);
-            Work::Combine(Formula::TaskVectors { weights, lambda }, float)
-        }
-        _ => Work::Combine(Formula::Weighted { weights }, float),
-    };
-    Ok(Job { output: output(float.element_type()), tensor: place, members: used, work })
+    let float = recipes.first().and_then(|recipe| recipe.dtype).map_or(float, Float::from);
+    let mut groups = Vec::new();
+    for recipe in recipes {
+        let group = recipe
+            .group_for(&name, layer_count)
+            .ok_or_else(|| Error::NoGroup { tensor: name.clone() })?;
+        groups.push((recipe, group));
+    }
+    let mut places: Vec<usize> =
+        groups.iter().flat_map(|(recipe, group)| methods::places(recipe, group)).collect();
+    places.sort_unstable();
+    places.dedup();
+    let slot_of = |place: usize| places.iter().position(|&found| found == place).unwrap_or(0);
+    // The random numbers of a stacked layer are those of its place in the output.
+    let methods = groups.iter().map(|(recipe, group)| methods::method(recipe, group, &name, slot_of)).collect();
+    let members = places.iter().map(|&place| members[place]).collect();
+    let output = output(name, tensor, float.element_type());
+    Ok(Job { output, tensor: place, members, work: Work::Merge(methods, float) })
+}
+
+fn output(name: String, tensor: &PoolTensor, element: ElementType) -> OutputTensor {
+    let elements: u64 = tensor.shape.iter().product();
+    let size = elements.saturating_mul(element.bits() / 8);
+    OutputTensor { name, shape: tensor.shape.clone(), element, size }
 }

@@ -1,6 +1,7 @@
 //! Makes a merge: plans every file, streams the tensors, and leaves the output complete or not looking so.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mergesearch_recipe::Recipe;
@@ -8,7 +9,7 @@ use mergesearch_recipe::Recipe;
 use crate::budget::Budget;
 use crate::carried;
 use crate::element::Float;
-use crate::job::{Job, Work, jobs};
+use crate::job::{Job, Work, jobs, stacked_layers};
 use crate::layout::Layout;
 use crate::pipeline::{NotFinite, Pipeline};
 use crate::pool::Pool;
@@ -70,57 +71,99 @@ pub async fn merge(
     options: &MergeOptions,
     progress: &Progress,
 ) -> Result<MergeReport, Error> {
-    merge_with(stores, pool, recipe, output, options, progress, Vec::new()).await
+    let mut reports = merge_all(stores, pool, vec![Merging::new(recipe, output)], options, progress).await?;
+    Ok(reports.remove(0))
 }
 
-/// A merge with further small files beside it, by name.
-pub(crate) async fn merge_with(
+/// One of several merges of a pool that are made in one pass.
+#[derive(Debug, Clone)]
+pub struct Merging<'a> {
+    /// How the checkpoints are merged.
+    pub recipe: &'a Recipe,
+    /// The folder that the merge goes into.
+    pub output: &'a Location,
+    /// Further small files beside it, by name.
+    pub(crate) beside: Vec<(&'a str, Bytes)>,
+}
+
+impl<'a> Merging<'a> {
+    /// A merge with nothing beside it.
+    pub const fn new(recipe: &'a Recipe, output: &'a Location) -> Self {
+        Self { recipe, output, beside: Vec::new() }
+    }
+}
+
+/// Makes several merges of a pool at once: every byte of the pool that all of them need is read once (methods that measure
+/// whole tensors first still do so for each merge).
+///
+/// The recipes may differ in method, groups and seed. The reports, in the same order, all count the bytes read together.
+/// Each output is complete as [`merge()`] says, all of them at the end.
+pub async fn merge_all(
     stores: &Stores,
     pool: &Pool,
-    recipe: &Recipe,
-    output: &Location,
+    mergings: Vec<Merging<'_>>,
     options: &MergeOptions,
     progress: &Progress,
-    beside: Vec<(&str, Bytes)>,
-) -> Result<MergeReport, Error> {
-    let jobs = jobs(pool, recipe)?;
+) -> Result<Vec<MergeReport>, Error> {
+    let recipes: Vec<Recipe> = mergings.iter().map(|merging| merging.recipe.clone()).collect();
+    let Some(first) = recipes.first() else { return Ok(Vec::new()) };
+    let jobs = jobs(pool, &recipes)?;
     let tensors: Vec<_> = jobs.iter().map(|job| job.output.clone()).collect();
     let layout = Layout::plan(&tensors, options.max_shard_size);
     let largest = layout.shards.iter().map(|shard| shard.size).max().unwrap_or(0);
-    let budget = Budget::divide(options, pool, &jobs, output, largest)?;
-    let donor = pool.donor(recipe)?;
-
-    clear(stores, pool, output, options.overwrite).await?;
+    let outputs: Vec<&Location> = mergings.iter().map(|merging| merging.output).collect();
+    let budget = Budget::divide(options, pool, &jobs, &outputs, largest)?;
+    let donor = pool.donor(first)?;
+    for (place, output) in outputs.iter().enumerate() {
+        if outputs[..place].iter().any(|earlier| same_place(earlier, output)) {
+            return Err(Error::OutputTwice(output.to_string()));
+        }
+        clear(stores, pool, output, options.overwrite).await?;
+    }
     let bytes_read = jobs.iter().map(|job| bytes_read(pool, job)).sum();
-    progress.begin(bytes_read, tensors.iter().map(|tensor| tensor.size).sum());
-    carried::carry(stores, donor, output).await?;
-    for (name, content) in beside {
-        stores.put(&output.join(name), content).await?;
+    let size: u64 = tensors.iter().map(|tensor| tensor.size).sum();
+    progress.begin(bytes_read, size * outputs.len() as u64);
+    for merging in &mergings {
+        carried::carry(stores, donor, merging.output).await?;
+        for (name, content) in &merging.beside {
+            stores.put(&merging.output.join(name), content.clone()).await?;
+        }
     }
     let pipeline = Pipeline::new(stores, pool, budget, options, progress);
-    let mut found = vec![NotFinite::default(); jobs.len()];
+    let mut found = vec![vec![NotFinite::default(); outputs.len()]; jobs.len()];
     for shard in &layout.shards {
-        pipeline.write_shard(&jobs, shard, &output.join(&shard.file), &mut found).await?;
+        let files: Vec<Location> = outputs.iter().map(|output| output.join(&shard.file)).collect();
+        pipeline.write_shard(&jobs, shard, &files, &mut found).await?;
     }
-    stores.put(&output.join("config.json"), carried::config(&donor.config, main_float(&jobs))).await?;
-    if let Some(index) = layout.index {
-        stores.put(&output.join("model.safetensors.index.json"), index).await?;
+    let config = carried::config(&donor.config, main_float(&jobs), stacked_layers(first).as_deref());
+    for output in &outputs {
+        stores.put(&output.join("config.json"), config.clone()).await?;
+        if let Some(index) = &layout.index {
+            stores.put(&output.join("model.safetensors.index.json"), index.clone()).await?;
+        }
     }
+    let reports = (0..outputs.len()).map(|place| {
+        let found: Vec<NotFinite> = found.iter().map(|found| found[place]).collect();
+        report(&jobs, &layout, bytes_read, &found)
+    });
+    Ok(reports.collect())
+}
 
-    let first = jobs.iter().zip(&found).find(|(_, found)| **found != NotFinite::default());
+fn report(jobs: &[Arc<Job>], layout: &Layout, bytes_read: u64, found: &[NotFinite]) -> MergeReport {
+    let first = jobs.iter().zip(found).find(|(_, found)| **found != NotFinite::default());
     let warnings = first.map(|(job, found)| Warning::NotFinite {
         tensor: job.output.name.clone(),
         nan: found.nan,
         infinite: found.infinite,
     });
-    Ok(MergeReport {
+    MergeReport {
         bytes_read,
         bytes_written: layout.shards.iter().map(|shard| shard.size).sum(),
         nan: found.iter().map(|found| found.nan).sum(),
         infinite: found.iter().map(|found| found.infinite).sum(),
-        shards: layout.shards.into_iter().map(|shard| shard.file).collect(),
+        shards: layout.shards.iter().map(|shard| shard.file.clone()).collect(),
         warnings: warnings.into_iter().collect(),
-    })
+    }
 }
 
 /// Makes room at the output: refuses a source's own place and a complete model, removes what is left of a former one.
@@ -175,13 +218,12 @@ fn same_place(source: &Location, output: &Location) -> bool {
 
 /// Bytes of tensors that a job reads, in all its passes.
 pub(crate) fn bytes_read(pool: &Pool, job: &Job) -> u64 {
-    let passes = if matches!(job.work, Work::Slerp(..)) { 2 } else { 1 };
     let sizes = job.members.iter().map(|&member| pool.tensors[job.tensor].places[member].size);
-    passes * sizes.sum::<u64>()
+    job.passes() * sizes.sum::<u64>()
 }
 
 /// The type of most of the merged bytes, which config.json names.
-pub(crate) fn main_float(jobs: &[Job]) -> Option<Float> {
+pub(crate) fn main_float(jobs: &[Arc<Job>]) -> Option<Float> {
     let mut sizes: BTreeMap<_, u64> = BTreeMap::new();
     for job in jobs.iter().filter(|job| job.work != Work::Copy) {
         *sizes.entry(job.output.element).or_default() += job.output.size;

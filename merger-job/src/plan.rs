@@ -7,7 +7,7 @@ use mergesearch_recipe::Recipe;
 
 use crate::budget::Budget;
 use crate::carried::{self, is_carried};
-use crate::job::{Job, Work, jobs};
+use crate::job::{jobs, stacked_layers};
 use crate::layout::Layout;
 use crate::merge::{bytes_read, main_float};
 use crate::pool::Pool;
@@ -28,34 +28,34 @@ pub struct Plan {
     pub bytes_beside: u64,
     /// Bytes of tensors and uploads in memory at the same time, at most.
     pub peak_memory: u64,
-    /// How often the sources are read: 2 when a method first needs a statistic of whole tensors.
-    pub passes: u32,
+    /// How often the sources are read: more than once when a method first needs something of whole tensors.
+    pub passes: u64,
     /// The files with tensors and their bytes.
     pub shards: Vec<(String, u64)>,
 }
 
 /// Plans the merge that [`crate::merge()`] would make; the output's kind counts, as uploads take memory.
 pub fn plan(pool: &Pool, recipe: &Recipe, output: &Location, options: &MergeOptions) -> Result<Plan, Error> {
-    let jobs = jobs(pool, recipe)?;
+    let jobs = jobs(pool, std::slice::from_ref(recipe))?;
     let tensors: Vec<_> = jobs.iter().map(|job| job.output.clone()).collect();
     let layout = Layout::plan(&tensors, options.max_shard_size);
     let largest = layout.shards.iter().map(|shard| shard.size).max().unwrap_or(0);
-    let budget = Budget::divide(options, pool, &jobs, output, largest)?;
-    let two_passes = jobs.iter().any(|job| matches!(job.work, Work::Slerp(..)));
+    let budget = Budget::divide(options, pool, &jobs, &[output], largest)?;
+    let passes = jobs.iter().map(|job| job.passes()).max().unwrap_or(1);
     let bytes_read = jobs.iter().map(|job| bytes_read(pool, job)).sum();
     let bytes_written = layout.shards.iter().map(|shard| shard.size).sum();
     let donor = pool.donor(recipe)?;
     let carried = donor.entries.iter().filter(|entry| is_carried(&entry.name)).map(|entry| entry.size);
-    let config = carried::config(&donor.config, main_float(&jobs)).len() as u64;
+    let config = carried::config(&donor.config, main_float(&jobs), stacked_layers(recipe).as_deref()).len() as u64;
     let index = layout.index.as_ref().map_or(0, |index| index.len() as u64);
     Ok(Plan {
         tensors: jobs.len(),
-        parameters: jobs.iter().map(Job::elements).sum(),
+        parameters: jobs.iter().map(|job| job.elements()).sum(),
         bytes_read,
         bytes_written,
         bytes_beside: carried.sum::<u64>() + config + index,
         peak_memory: budget.most().min(bytes_read + 2 * bytes_written),
-        passes: if two_passes { 2 } else { 1 },
+        passes,
         shards: layout.shards.into_iter().map(|shard| (shard.file, shard.size)).collect(),
     })
 }

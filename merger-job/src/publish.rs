@@ -5,7 +5,7 @@ use mergesearch_recipe::{Recipe, mergekit};
 
 use crate::card::{self, Publication};
 use crate::job::jobs;
-use crate::merge::{is_complete, main_float, merge_with};
+use crate::merge::{Merging, is_complete, main_float, merge_all};
 use crate::pool::Pool;
 use crate::storage::{Fault, Stores};
 use crate::{Error, Location, MergeOptions, MergeReport, Progress, Warning};
@@ -44,7 +44,7 @@ pub async fn publish(
     let readme = card::write(publication, pool, recipe, &yaml);
     let mut beside = vec![("README.md", Bytes::from(readme)), (RECIPE, Bytes::from(yaml))];
     // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
-    let float = main_float(&jobs(pool, recipe)?);
+    let float = main_float(&jobs(pool, std::slice::from_ref(recipe))?);
     let explicit = Recipe { dtype: recipe.dtype.or_else(|| float.map(Into::into)), ..recipe.clone() };
     let warning = match mergekit::write(&explicit, pool.layer_count()) {
         Ok(yaml) => {
@@ -53,7 +53,8 @@ pub async fn publish(
         }
         Err(error) => Some(Warning::NoMergekit { reason: error.to_string() }),
     };
-    let mut report = merge_with(stores, pool, recipe, output, options, progress, beside).await?;
+    let merging = Merging { recipe, output, beside };
+    let mut report = merge_all(stores, pool, vec![merging], options, progress).await?.remove(0);
     report.warnings.extend(warning);
     Ok(report)
 }

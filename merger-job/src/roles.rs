@@ -40,7 +40,7 @@ enum Part<'a> {
 }
 
 /// Compares dotted names part by part: layer 2 before layer 10.
-fn natural(left: &str, right: &str) -> Ordering {
+pub(crate) fn natural(left: &str, right: &str) -> Ordering {
     fn parts(name: &str) -> impl Iterator<Item = Part<'_>> {
         name.split('.').map(|part| part.parse().map_or(Part::Text(part), Part::Number))
     }

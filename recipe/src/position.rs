@@ -37,6 +37,20 @@ impl TensorPosition {
         }
     }
 
+    /// The name with another layer number, if it has one.
+    pub fn renamed(name: &str, layer: u32) -> String {
+        let mut parts: Vec<&str> = name.split('.').collect();
+        let number = layer.to_string();
+        let place = parts.windows(2).position(|pair| match pair {
+            [list, number] => LAYER_LISTS.contains(list) && layer_number(number).is_some(),
+            _ => false,
+        });
+        if let Some(part) = place.and_then(|place| parts.get_mut(place + 1)) {
+            *part = &number;
+        }
+        parts.join(".")
+    }
+
     /// How many layers a model with these tensors has: one more than the highest layer number, `None` when no name
     /// has one.
     pub fn layer_count<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<u32> {
@@ -96,6 +110,14 @@ mod tests {
     #[case("", After)]
     fn position_follows_the_name(#[case] name: &str, #[case] expected: TensorPosition) {
         assert_eq!(TensorPosition::of(name), expected);
+    }
+
+    #[rstest]
+    #[case("model.layers.3.mlp.experts.3.weight", "model.layers.12.mlp.experts.3.weight")]
+    #[case("h.0.ln_1.weight", "h.12.ln_1.weight")]
+    #[case("model.norm.weight", "model.norm.weight")]
+    fn the_layer_is_renamed_and_nothing_else(#[case] name: &str, #[case] expected: &str) {
+        assert_eq!(TensorPosition::renamed(name, 12), expected);
     }
 
     #[rstest]

@@ -18,6 +18,12 @@ pub enum Dtype {
     Float32,
     /// IEEE double precision.
     Float64,
+    /// 8 bits, 4 of them exponent, without infinities (OCP FP8).
+    #[serde(rename = "float8_e4m3fn")]
+    Float8E4m3fn,
+    /// 8 bits, 5 of them exponent (OCP FP8).
+    #[serde(rename = "float8_e5m2")]
+    Float8E5m2,
 }
 
 impl Dtype {
@@ -28,6 +34,8 @@ impl Dtype {
             Self::Float16 => "float16",
             Self::Float32 => "float32",
             Self::Float64 => "float64",
+            Self::Float8E4m3fn => "float8_e4m3fn",
+            Self::Float8E5m2 => "float8_e5m2",
         }
     }
 }

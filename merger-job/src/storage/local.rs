@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -73,6 +74,38 @@ pub(super) fn read(path: &Path, object: &Object, offset: u64, length: usize) -> 
     Ok(Bytes::from(buffer))
 }
 
+/// A file of one version that is read in pieces, each at the time it's needed.
+#[derive(Debug)]
+pub(crate) struct PinnedFile {
+    file: File,
+    object: Object,
+    path: PathBuf,
+}
+
+impl PinnedFile {
+    /// Opens it, and has the system read the stretch ahead.
+    pub(super) fn open(path: &Path, object: &Object, offset: u64, length: u64) -> Result<Self, StorageError> {
+        let file = File::open(path).map_err(|error| fail(path, &error))?;
+        if let Some(length) = std::num::NonZeroU64::new(length) {
+            // Only a hint: a file system that doesn't know it reads later.
+            let _ = rustix::fs::fadvise(&file, offset, Some(length), rustix::fs::Advice::WillNeed);
+        }
+        Ok(Self { file, object: object.clone(), path: path.to_owned() })
+    }
+
+    /// Fills the buffer from that place of the file, and fails when it's no longer the pinned one.
+    pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        let outcome = self.file.read_exact_at(buffer, offset);
+        // Checked after the read, so that bytes that came while the file was rewritten are never used.
+        let found = version(&self.file.metadata().map_err(|error| fail(&self.path, &error))?);
+        if found != self.object.etag {
+            let pinned = self.object.etag.clone();
+            return Err(failed(&self.path, Fault::Changed { pinned, found }));
+        }
+        outcome.map_err(|error| fail(&self.path, &error))
+    }
+}
+
 pub(super) fn delete(path: &Path) -> Result<(), StorageError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail(path, &error)),
@@ -98,10 +131,24 @@ pub(super) fn check_writable(folder: &Path) -> Result<(), StorageError> {
 /// A file being written under a temporary name in its folder; dropped unfinished, it is removed.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
-    file: File,
+    file: Arc<File>,
     temporary: PathBuf,
     target: PathBuf,
     finished: bool,
+}
+
+/// A file being written at any place, by any thread.
+#[derive(Debug, Clone)]
+pub(crate) struct PlacedFile {
+    file: Arc<File>,
+    target: PathBuf,
+}
+
+impl PlacedFile {
+    /// Writes the bytes from that place on.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file.write_all_at(bytes, offset).map_err(|error| fail(&self.target, &error))
+    }
 }
 
 impl PartialFile {
@@ -111,12 +158,17 @@ impl PartialFile {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         // Always the same name: what a killed merge left behind is overwritten by the next, not collected.
         let temporary = folder.join(format!(".{name}.partial"));
-        let file = File::create(&temporary).map_err(|error| fail(&temporary, &error))?;
+        let file = Arc::new(File::create(&temporary).map_err(|error| fail(&temporary, &error))?);
         Ok(Self { file, temporary, target: target.to_owned(), finished: false })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all(bytes).map_err(|error| fail(&self.target, &error))
+        (&*self.file).write_all(bytes).map_err(|error| fail(&self.target, &error))
+    }
+
+    /// The same file, to be written at any place.
+    pub(super) fn placed(&self) -> PlacedFile {
+        PlacedFile { file: Arc::clone(&self.file), target: self.target.clone() }
     }
 
     /// Makes the file durable, then visible under its name.

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 
 pub use self::error::{Fault, StorageError};
+pub(crate) use self::local::{PinnedFile, PlacedFile};
 use self::local::{PartialFile, blocking};
 use self::s3::S3;
 pub(crate) use self::upload::{MIN_PART, PARTS_IN_FLIGHT, Upload};
@@ -126,6 +127,23 @@ impl Stores {
         }
     }
 
+    /// A file of this machine, opened to be read in pieces of a stretch of `length` bytes from `offset`; `None` for an object
+    /// of S3, which is read as a whole stretch ([`Stores::read`]).
+    pub(crate) async fn open_pinned(
+        &self,
+        object: &Object,
+        offset: u64,
+        length: u64,
+    ) -> Result<Option<PinnedFile>, StorageError> {
+        match &object.location {
+            Location::File(path) => {
+                let object = object.clone();
+                blocking(path.clone(), move |path| PinnedFile::open(path, &object, offset, length)).await.map(Some)
+            }
+            Location::S3 { .. } => Ok(None),
+        }
+    }
+
     /// Writes a small file at once: afterwards it is there whole, or as it was before.
     pub async fn put(&self, file: &Location, bytes: Bytes) -> Result<(), StorageError> {
         match file {
@@ -227,6 +245,14 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
+    /// The file, to be written at any place, if it lies on this machine.
+    pub(crate) fn placed(&self) -> Option<PlacedFile> {
+        match self {
+            Self::File { partial, .. } => partial.as_ref().map(PartialFile::placed),
+            Self::S3(_) => None,
+        }
+    }
+
     /// Appends.
     pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
         match self {

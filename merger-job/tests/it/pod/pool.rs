@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use assert_cmd::assert::OutputAssertExt;
-use mergesearch_recipe::MergeMethod;
+use mergesearch_recipe::{LayerRange, MergeMethod};
 use mergesearch_search::contract::{FaultClass, Request};
 use rstest::rstest;
 
@@ -135,8 +135,12 @@ fn a_recipe_that_cannot_be_merged_is_bad_input() {
     assert_eq!(class, FaultClass::Input);
     assert!(message.contains("weights"), "{message}");
 
-    request.recipe = pods.folder.recipe(MergeMethod::Karcher, &[0.5, 0.5]);
-    assert_eq!(pods.fault("merge", &Request::Trial(Box::new(request)), 65).0, FaultClass::Input);
+    // A layer that the models don't have is only found out with the pool.
+    request.recipe = pods.folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
+    request.recipe.stack = vec![LayerRange { start: 0, end: 99 }];
+    let (class, message) = pods.fault("merge", &Request::Trial(Box::new(request)), 65);
+    assert_eq!(class, FaultClass::Input);
+    assert!(message.starts_with("stack: layer"), "{message}");
 }
 
 #[test]
