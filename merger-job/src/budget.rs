@@ -68,7 +68,8 @@ impl Budget {
         let usable = (budget - (budget / 2).min(PROGRAM)) / 2;
         let writers = outputs.iter().filter(|output| matches!(output, Location::S3 { .. })).count() as u64;
         let uploads = writers > 0;
-        let part = (usable / 16 / writers.max(1)).clamp(MIN_PART, MAX_PART).max(largest_shard.div_ceil(MAX_PARTS));
+        let part =
+            (usable / 16 / writers.max(1)).clamp(MIN_PART, MAX_PART).max(largest_shard.div_ceil(MAX_PARTS));
         let writer = writers * part * (PARTS_IN_FLIGHT as u64 + 1);
         let smallest = |job: &Arc<Job>| {
             let cost = Cost::of(pool, job, uploads);
@@ -122,7 +123,10 @@ impl Budget {
         let stretch = (streamed.min(longest) / chunk).max(1) * chunk;
         // Where whole chunks don't fit, a chunk is what does.
         let chunk = chunk.min(whole(streamed.min(longest)));
-        Shape { stretch: if streamed < chunk { chunk } else { stretch.min(whole(streamed.min(longest))) }, chunk }
+        Shape {
+            stretch: if streamed < chunk { chunk } else { stretch.min(whole(streamed.min(longest))) },
+            chunk,
+        }
     }
 
     /// Waits until `elements` of the tensor's sources and outputs fit.

@@ -84,7 +84,9 @@ pub(crate) fn config(donor: &Value, float: Option<Float>, layers: Option<&[u32]>
 fn stack(section: &mut Value, layers: &[u32]) {
     const COUNTS: [&str; 4] = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
     let Some(section) = section.as_object_mut() else { return };
-    let Some(before) = COUNTS.iter().find_map(|name| section.get(*name)).and_then(Value::as_u64) else { return };
+    let Some(before) = COUNTS.iter().find_map(|name| section.get(*name)).and_then(Value::as_u64) else {
+        return;
+    };
     for (name, value) in section.iter_mut() {
         match value {
             Value::Array(entries) if entries.len() as u64 == before && name.starts_with("layer") => {
@@ -132,7 +134,8 @@ mod tests {
 
     #[test]
     fn layers_are_stacked_in_the_config_too() {
-        let donor = json!({"num_hidden_layers": 2, "layer_types": ["full", "sliding"], "eos_token_id": [1, 2]});
+        let donor =
+            json!({"num_hidden_layers": 2, "layer_types": ["full", "sliding"], "eos_token_id": [1, 2]});
         let stacked: Value = serde_json::from_slice(&config(&donor, None, Some(&[0, 1, 1]))).unwrap();
         let expected = json!({"num_hidden_layers": 3, "layer_types": ["full", "sliding", "sliding"], "eos_token_id": [1, 2]});
         assert_eq!(stacked, expected);

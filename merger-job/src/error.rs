@@ -51,7 +51,9 @@ pub enum Error {
         tensor: String,
     },
     /// Recipes that are merged in one pass, but of different pools or into different forms.
-    #[error("recipes: they differ in {field}; those that are merged in one pass may only differ in method, groups and seed")]
+    #[error(
+        "recipes: they differ in {field}; those that are merged in one pass may only differ in method, groups and seed"
+    )]
     DifferentRecipes {
         /// The field.
         field: &'static str,
@@ -65,7 +67,9 @@ pub enum Error {
         count: u32,
     },
     /// A row is too long to be held whole.
-    #[error("tensor {tensor:?}: its method looks at whole rows, {elements} elements each, which takes a memory budget of {least} bytes")]
+    #[error(
+        "tensor {tensor:?}: its method looks at whole rows, {elements} elements each, which takes a memory budget of {least} bytes"
+    )]
     Row {
         /// The tensor.
         tensor: String,

@@ -107,7 +107,12 @@ fn layer_count(pool: &Pool, recipe: &Recipe) -> Option<u32> {
 /// The output's tensors: their names, and their places in the pool.
 fn outputs(pool: &Pool, recipe: &Recipe) -> Result<Vec<(String, usize)>, Error> {
     let Some(layers) = stacked_layers(recipe) else {
-        return Ok(pool.tensors.iter().enumerate().map(|(place, tensor)| (tensor.name.clone(), place)).collect());
+        return Ok(pool
+            .tensors
+            .iter()
+            .enumerate()
+            .map(|(place, tensor)| (tensor.name.clone(), place))
+            .collect());
     };
     let count = pool.layer_count().unwrap_or(0);
     if let Some(&layer) = layers.iter().find(|&&layer| layer >= count) {
@@ -145,9 +150,8 @@ fn job(
     let float = recipes.first().and_then(|recipe| recipe.dtype).map_or(float, Float::from);
     let mut groups = Vec::new();
     for recipe in recipes {
-        let group = recipe
-            .group_for(&name, layer_count)
-            .ok_or_else(|| Error::NoGroup { tensor: name.clone() })?;
+        let group =
+            recipe.group_for(&name, layer_count).ok_or_else(|| Error::NoGroup { tensor: name.clone() })?;
         groups.push((recipe, group));
     }
     let mut places: Vec<usize> =
@@ -156,7 +160,8 @@ fn job(
     places.dedup();
     let slot_of = |place: usize| places.iter().position(|&found| found == place).unwrap_or(0);
     // The random numbers of a stacked layer are those of its place in the output.
-    let methods = groups.iter().map(|(recipe, group)| methods::method(recipe, group, &name, slot_of)).collect();
+    let methods =
+        groups.iter().map(|(recipe, group)| methods::method(recipe, group, &name, slot_of)).collect();
     let members = places.iter().map(|&place| members[place]).collect();
     let output = output(name, tensor, float.element_type());
     Ok(Job { output, tensor: place, members, work: Work::Merge(methods, float) })

@@ -11,29 +11,15 @@ pub(crate) enum Method {
     /// Nothing has to be measured.
     Ready(Formula),
     /// Weights follow from the products of the tensors, or of their differences from the base.
-    Sphere {
-        base: Option<usize>,
-        slots: Vec<usize>,
-        rule: Rule,
-    },
+    Sphere { base: Option<usize>, slots: Vec<usize>, rule: Rule },
     /// Differences of which some are dropped by their ranks, or rescaled by their sums.
     Sparse(SparsePlan),
     /// Weights follow from the squares of the differences, perhaps only of those elements that vary most.
-    Sce {
-        base: usize,
-        slots: Vec<usize>,
-        select_topk: f64,
-    },
+    Sce { base: usize, slots: Vec<usize>, select_topk: f64 },
     /// Elements are taken over where they are important beyond most.
     Fusion,
     /// Factors follow from how many elements checkpoints changed alone and with others.
-    RamPlus {
-        base: usize,
-        slots: Vec<usize>,
-        epsilons: Vec<f64>,
-        r: f64,
-        alpha: f64,
-    },
+    RamPlus { base: usize, slots: Vec<usize>, epsilons: Vec<f64>, r: f64, alpha: f64 },
 }
 
 /// A [`crate::kernel::Sparse`] before its tensor was measured.
@@ -60,10 +46,7 @@ pub(crate) enum Drop {
     /// By what is known already.
     Known(Keep),
     /// The smallest, but for this fraction; before that the largest, this fraction.
-    ByMagnitude {
-        density: f64,
-        gamma: Option<f64>,
-    },
+    ByMagnitude { density: f64, gamma: Option<f64> },
 }
 
 impl Method {
@@ -76,7 +59,13 @@ impl Method {
                 let ranked = plan.terms.iter().any(|term| matches!(term.drop, Drop::ByMagnitude { .. }));
                 1 + if ranked { 2 } else { 0 } + u64::from(plan.needs_magnitudes())
             }
-            Self::Sce { select_topk, .. } => if *select_topk < 1.0 { 4 } else { 2 },
+            Self::Sce { select_topk, .. } => {
+                if *select_topk < 1.0 {
+                    4
+                } else {
+                    2
+                }
+            }
             Self::Fusion => 4,
         }
     }

@@ -46,7 +46,8 @@ pub fn plan(pool: &Pool, recipe: &Recipe, output: &Location, options: &MergeOpti
     let bytes_written = layout.shards.iter().map(|shard| shard.size).sum();
     let donor = pool.donor(recipe)?;
     let carried = donor.entries.iter().filter(|entry| is_carried(&entry.name)).map(|entry| entry.size);
-    let config = carried::config(&donor.config, main_float(&jobs), stacked_layers(recipe).as_deref()).len() as u64;
+    let config =
+        carried::config(&donor.config, main_float(&jobs), stacked_layers(recipe).as_deref()).len() as u64;
     let index = layout.index.as_ref().map_or(0, |index| index.len() as u64);
     Ok(Plan {
         tensors: jobs.len(),

@@ -2,7 +2,10 @@
 //!
 //! A kernel is ordinary safe Rust over slices, written so that the compiler makes vectors of it. It is compiled once for
 //! each [`Level`]; every level computes the same operations in the same order, so results don't depend on the processor.
-#![expect(unsafe_code, reason = "calling a function compiled for instructions that the processor was asked for")]
+#![expect(
+    unsafe_code,
+    reason = "calling a function compiled for instructions that the processor was asked for"
+)]
 
 use std::sync::OnceLock;
 

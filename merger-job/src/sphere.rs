@@ -67,25 +67,14 @@ impl Gram {
 pub(crate) enum Rule {
     /// Two vectors: `sin((1-t)Ω)/sin Ω` and `sin(tΩ)/sin Ω`, where Ω is the angle between them; `1-t` and `t` where they
     /// are (anti)parallel or not finite. A vector of zeros stands at a right angle.
-    Slerp {
-        t: f64,
-    },
+    Slerp { t: f64 },
     /// As `Slerp`, but linear only where the sine is below 1e-8.
-    Nuslerp {
-        t: f64,
-    },
+    Nuslerp { t: f64 },
     /// The weighted mean of directions, corrected by one step in its tangent space, as long as the weighted mean of
     /// lengths.
-    Multislerp {
-        weights: Vec<f64>,
-        eps: f64,
-    },
+    Multislerp { weights: Vec<f64>, eps: f64 },
     /// The Riemannian (Karcher) mean of directions, as long as the mean of lengths.
-    Karcher {
-        weights: Vec<f64>,
-        max_iter: u32,
-        tol: f64,
-    },
+    Karcher { weights: Vec<f64>, max_iter: u32, tol: f64 },
     /// Every vector the same weight `t / N`, with `t = N cos θ / (1 + (N - 1) cos θ)` (arXiv 2403.19522, equation 5) and
     /// cos θ the mean over all pairs.
     ModelStock,
@@ -152,7 +141,10 @@ fn multislerp(gram: &Gram, weights: &[f64], eps: f64) -> Vec<f64> {
     let step = gram.between(&tangent, &tangent).max(0.0).sqrt() + eps;
     let length: f64 = weights.iter().zip(&lengths).map(|(weight, length)| weight * length).sum();
     let sine = libm::sin(step) / step;
-    mean.iter().zip(&tangent).map(|(mean, tangent)| length * (mean * libm::cos(step) + tangent * sine)).collect()
+    mean.iter()
+        .zip(&tangent)
+        .map(|(mean, tangent)| length * (mean * libm::cos(step) + tangent * sine))
+        .collect()
 }
 
 fn karcher(gram: &Gram, weights: &[f64], max_iter: u32, tol: f64) -> Vec<f64> {

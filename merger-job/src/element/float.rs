@@ -302,7 +302,8 @@ mod tests {
             for (pair, &(from, low)) in values.windows(2).map(Some).chain([None]).zip(&values) {
                 assert_eq!((encode(from), encode(-from)), (low, low | 0x80));
                 assert_eq!((decode(low), decode(low | 0x80)), (from, -from));
-                let (to, high) = pair.map_or((from + (from - values[values.len() - 2].0), beyond), |pair| pair[1]);
+                let (to, high) =
+                    pair.map_or((from + (from - values[values.len() - 2].0), beyond), |pair| pair[1]);
                 let midpoint = from.midpoint(to);
                 let even = if low % 2 == 0 { low } else { high };
                 for (value, expected) in

@@ -74,8 +74,14 @@ mod tests {
         let chunk = Chunk { sources: &sources, first: 0, elements: 4, row: 4 };
         let mut out = [0; 8];
         let mut state = State::new(&formula, &[], 0);
-        let mut outputs =
-            [Output { formula: &formula, state: &mut state, float: Float::F16, bytes: &mut out, nan: 0, infinite: 0 }];
+        let mut outputs = [Output {
+            formula: &formula,
+            state: &mut state,
+            float: Float::F16,
+            bytes: &mut out,
+            nan: 0,
+            infinite: 0,
+        }];
         combine(&chunk, &mut outputs);
         assert_eq!((outputs[0].nan, outputs[0].infinite), (1, 2));
     }

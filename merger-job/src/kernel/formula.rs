@@ -20,19 +20,13 @@ pub(crate) enum Formula {
     /// `w_0 x_0 + w_1 x_1 + ...`.
     Weighted(Vec<Term>),
     /// `base + lambda (w_0 (x_0 - base) + w_1 (x_1 - base) + ...)`.
-    TaskVectors {
-        base: usize,
-        terms: Vec<Term>,
-        lambda: f64,
-    },
+    TaskVectors { base: usize, terms: Vec<Term>, lambda: f64 },
     /// Differences of which some are dropped, perhaps with an election of signs.
     Sparse(Sparse),
     /// Weights that differ from row to row.
     Rows(Rows),
     /// `(1 - w) a + w b` with `w = clamp(t / max(|a - b|, 1e-6), 0, 1)`.
-    Nearswap {
-        t: f64,
-    },
+    Nearswap { t: f64 },
     /// `a + (b - a)` where the importance `|b - a| divergence(row)` reaches the threshold, else `a`.
     Fusion {
         /// For each row.
@@ -40,27 +34,13 @@ pub(crate) enum Formula {
         threshold: f64,
     },
     /// Of the elements of the cut by variance, the sum of differences that agree in sign, weighted.
-    Sce {
-        base: usize,
-        terms: Vec<Term>,
-        cut: Option<Cut>,
-    },
+    Sce { base: usize, terms: Vec<Term>, cut: Option<Cut> },
     /// What one checkpoint changed by more than its epsilon counts whole (times its factor, the weight), what several
     /// changed on average.
-    Ram {
-        base: usize,
-        terms: Vec<Term>,
-        epsilons: Vec<f64>,
-    },
+    Ram { base: usize, terms: Vec<Term>, epsilons: Vec<f64> },
     /// `base + lambda sum` of the weighted differences where at least `agreement` checkpoints matter: those with
     /// `|x_i - base| >= mask_lambda |merged - x_i|`, where `merged` is the sum without masks.
-    Consensus {
-        base: usize,
-        terms: Vec<Term>,
-        lambda: f64,
-        mask_lambda: f64,
-        agreement: u32,
-    },
+    Consensus { base: usize, terms: Vec<Term>, lambda: f64, mask_lambda: f64, agreement: u32 },
 }
 
 /// What a formula remembers from one tile to the next, within a run of chunks that follow each other.
@@ -123,7 +103,12 @@ impl Formula {
 
     /// The terms' differences in a tile, 0 for those that are dropped; of formulas that drop none nothing.
     #[inline(always)]
-    pub(crate) fn kept(&self, sources: &[Tile], (start, count): (usize, usize), state: &mut State) -> Vec<Tile> {
+    pub(crate) fn kept(
+        &self,
+        sources: &[Tile],
+        (start, count): (usize, usize),
+        state: &mut State,
+    ) -> Vec<Tile> {
         match self {
             Self::Sparse(sparse) => {
                 sparse.keep(sources, (start, count), state);
@@ -134,9 +119,11 @@ impl Formula {
                 let base = &sources[*base];
                 let delta = |term: &Term| {
                     let values = &sources[term.slot];
-                    std::array::from_fn(|place| {
-                        if selected[place] { values[place] - base[place] } else { 0.0 }
-                    })
+                    std::array::from_fn(
+                        |place| {
+                            if selected[place] { values[place] - base[place] } else { 0.0 }
+                        },
+                    )
                 };
                 terms.iter().map(delta).collect()
             }
@@ -388,15 +375,9 @@ pub(crate) fn variance(
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Series {
     /// The difference of a source from the base.
-    Difference {
-        base: usize,
-        slot: usize,
-    },
+    Difference { base: usize, slot: usize },
     /// The variance of several sources' differences from the base.
-    Variance {
-        base: usize,
-        slots: Vec<usize>,
-    },
+    Variance { base: usize, slots: Vec<usize> },
     /// The difference of the second source from the first, times its row's divergence.
     Importance {
         /// For each row.
@@ -484,8 +465,13 @@ mod tests {
 
     #[test]
     fn consensus_keeps_what_matters_to_enough_checkpoints() {
-        let formula =
-            Formula::Consensus { base: 2, terms: terms(&[1.0, 1.0]), lambda: 1.0, mask_lambda: 0.5, agreement: 2 };
+        let formula = Formula::Consensus {
+            base: 2,
+            terms: terms(&[1.0, 1.0]),
+            lambda: 1.0,
+            mask_lambda: 0.5,
+            agreement: 2,
+        };
         // Both moved by 1: each matters, as the others added 1. Then one moved alone.
         let merged = combined(&formula, &[&[2.0, 2.0], &[2.0, 1.0], &[1.0, 1.0]], 2);
         assert_eq!(merged, [3.0, 1.0]);

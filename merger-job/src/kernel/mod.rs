@@ -3,7 +3,10 @@
 //! Everything here is one f64 operation after the other, in an order that is part of the result; a product and the sum
 //! after it are never fused. Loops are over tiles, short arrays of fixed length, so that the compiler makes vectors of
 //! them ([`crate::simd`]).
-#![expect(clippy::inline_always, reason = "what isn't inlined into a kernel isn't compiled for its instructions")]
+#![expect(
+    clippy::inline_always,
+    reason = "what isn't inlined into a kernel isn't compiled for its instructions"
+)]
 
 mod combine;
 mod cut;
@@ -76,12 +79,21 @@ pub(crate) mod tests {
     /// Combines whole tensors of f64, rows of `row` elements, into f64.
     pub(crate) fn combined(formula: &Formula, tensors: &[&[f64]], row: usize) -> Vec<f64> {
         let all: Vec<Vec<u8>> = tensors.iter().map(|values| bytes(values)).collect();
-        let sources: Vec<Source<'_>> =
-            all.iter().map(|bytes| Source { float: Float::F64, bytes }).collect();
+        let sources: Vec<Source<'_>> = all.iter().map(|bytes| Source { float: Float::F64, bytes }).collect();
         let chunk = Chunk { sources: &sources, first: 0, elements: tensors[0].len(), row };
         let mut out = vec![0; chunk.elements * 8];
         let mut states = [State::new(formula, &[], 0)];
-        combine(&chunk, &mut [Output { formula, state: &mut states[0], float: Float::F64, bytes: &mut out, nan: 0, infinite: 0 }]);
+        combine(
+            &chunk,
+            &mut [Output {
+                formula,
+                state: &mut states[0],
+                float: Float::F64,
+                bytes: &mut out,
+                nan: 0,
+                infinite: 0,
+            }],
+        );
         let mut values = vec![0.0; chunk.elements];
         Float::F64.decode(&out, &mut values);
         values

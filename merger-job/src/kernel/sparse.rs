@@ -35,23 +35,12 @@ pub(crate) enum Keep {
     /// The largest.
     Largest(Cut),
     /// The largest but for the very largest.
-    Between {
-        outliers: Cut,
-        largest: Cut,
-    },
+    Between { outliers: Cut, largest: Cut },
     /// Each with this probability (DARE, arXiv 2311.03099, equation 2).
-    Random {
-        stream: Stream,
-        probability: f64,
-    },
+    Random { stream: Stream, probability: f64 },
     /// Each with a probability between density - epsilon and density + epsilon, linear in its magnitude's rank in its row
     /// (DELLA, arXiv 2406.11617, section 3.1), and divided by it if `inverse`.
-    ByRank {
-        stream: Stream,
-        density: f64,
-        epsilon: f64,
-        inverse: bool,
-    },
+    ByRank { stream: Stream, density: f64, epsilon: f64, inverse: bool },
 }
 
 impl Keep {
@@ -283,7 +272,10 @@ mod tests {
     #[test]
     fn the_majority_is_that_of_the_weighted_sum() {
         let terms = |normalize| {
-            sparse(vec![term(0, 0.5, Keep::All), term(1, 0.25, Keep::All), term(2, 1.0, Keep::All)], Some(normalize))
+            sparse(
+                vec![term(0, 0.5, Keep::All), term(1, 0.25, Keep::All), term(2, 1.0, Keep::All)],
+                Some(normalize),
+            )
         };
         // Sums of weighted differences: 1, then -0.5, then 0, where the majority is positive; last none differs.
         let tensors: [&[f64]; 4] =

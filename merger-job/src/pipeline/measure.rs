@@ -22,11 +22,7 @@ const OUTLYING: f64 = 1.5;
 
 impl Pipeline {
     /// Measures what the method needs of the tensor.
-    pub(super) async fn formula(
-        self: &Arc<Self>,
-        job: &Arc<Job>,
-        method: &Method,
-    ) -> Result<Formula, Error> {
+    pub(super) async fn formula(self: &Arc<Self>, job: &Arc<Job>, method: &Method) -> Result<Formula, Error> {
         match method {
             Method::Ready(formula) => Ok(formula.clone()),
             Method::Sphere { base, slots, rule } => {
@@ -50,7 +46,8 @@ impl Pipeline {
                     let overlap = counts[0] / counts[1].max(epsilon);
                     1.0 + r * overlap.clamp(0.0, *alpha)
                 };
-                let factors = counts.chunks_exact(2).zip(&epsilons).map(|(counts, &epsilon)| factor(counts, epsilon));
+                let factors =
+                    counts.chunks_exact(2).zip(&epsilons).map(|(counts, &epsilon)| factor(counts, epsilon));
                 let terms = slots.iter().zip(factors).map(|(&slot, weight)| Term { slot, weight }).collect();
                 Ok(Formula::Ram { base, terms, epsilons })
             }
@@ -63,7 +60,10 @@ impl Pipeline {
         for term in &plan.terms {
             if let Drop::ByMagnitude { density, gamma } = term.drop {
                 let series = Series::Difference { base: plan.base, slot: term.slot };
-                asked.push(Ranks { series, ranks: ranks(elements, density, gamma).into_iter().map(Rank::First).collect() });
+                asked.push(Ranks {
+                    series,
+                    ranks: ranks(elements, density, gamma).into_iter().map(Rank::First).collect(),
+                });
             }
         }
         let mut cuts = self.cuts(job, asked).await?.into_iter();
@@ -134,13 +134,13 @@ impl Pipeline {
             })?;
             Ok(found)
         };
-        self.round(job, Round { tied: Vec::new(), threads, work }, |found: Vec<f64>| rows.extend(found)).await?;
+        self.round(job, Round { tied: Vec::new(), threads, work }, |found: Vec<f64>| rows.extend(found))
+            .await?;
         let divergences: Arc<[f64]> = rows.into();
         let elements = job.elements();
         // Order statistics from below, as ranks from above.
-        let rank = |quantile: f64| {
-            Rank::First(elements - (quantile * elements.saturating_sub(1) as f64) as u64)
-        };
+        let rank =
+            |quantile: f64| Rank::First(elements - (quantile * elements.saturating_sub(1) as f64) as u64);
         let series = Series::Importance { divergences: Arc::clone(&divergences) };
         let asked = vec![Ranks { series, ranks: vec![rank(0.25), rank(0.5), rank(0.75)] }];
         let cuts = self.cuts(job, asked).await?.pop().unwrap_or_default();
@@ -165,7 +165,12 @@ impl Pipeline {
     }
 
     /// One pass that counts.
-    async fn count(self: &Arc<Self>, job: &Arc<Job>, census: Census, threads: usize) -> Result<Census, Error> {
+    async fn count(
+        self: &Arc<Self>,
+        job: &Arc<Job>,
+        census: Census,
+        threads: usize,
+    ) -> Result<Census, Error> {
         let census = Arc::new(census);
         let counted = Arc::clone(&census);
         let work = move |stretch: &super::input::Stretch, _: &[u64]| {

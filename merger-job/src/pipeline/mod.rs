@@ -227,8 +227,7 @@ fn fill(
                 })
                 .collect();
             combine(chunk, &mut outputs);
-            let found: Vec<(u64, u64)> =
-                outputs.iter().map(|output| (output.nan, output.infinite)).collect();
+            let found: Vec<(u64, u64)> = outputs.iter().map(|output| (output.nan, output.infinite)).collect();
             for (part, (nan, infinite)) in parts.iter_mut().zip(found) {
                 part.not_finite.nan += nan;
                 part.not_finite.infinite += infinite;

@@ -37,9 +37,7 @@ impl Rank {
         match self {
             Self::First(count) => count,
             // The lowest bin has 0 and the smallest of the subnormal numbers.
-            Self::OfNonZero(fraction) => {
-                (fraction * counts.iter().skip(1).sum::<u64>() as f64) as u64
-            }
+            Self::OfNonZero(fraction) => (fraction * counts.iter().skip(1).sum::<u64>() as f64) as u64,
         }
     }
 }

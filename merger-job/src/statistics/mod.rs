@@ -1,5 +1,8 @@
 //! What methods have to know of a whole tensor before they can combine its elements.
-#![expect(clippy::inline_always, reason = "what isn't inlined into a kernel isn't compiled for its instructions")]
+#![expect(
+    clippy::inline_always,
+    reason = "what isn't inlined into a kernel isn't compiled for its instructions"
+)]
 
 mod divergence;
 mod histogram;

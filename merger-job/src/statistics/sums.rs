@@ -10,20 +10,13 @@ use crate::simd::{self, Kernel};
 pub(crate) enum Sums {
     /// The products of the slots' tensors with each other, or of their differences from a base, in the order of
     /// [`crate::sphere::Gram::pairs`].
-    Products {
-        base: Option<usize>,
-        slots: Vec<usize>,
-    },
+    Products { base: Option<usize>, slots: Vec<usize> },
     /// For each term of a sparse formula the magnitudes of all differences, then of those that are kept.
     Magnitudes(Formula),
     /// For each term of `sce` the squares of the differences of selected elements.
     Squares(Formula),
     /// For each checkpoint of `ramplus_tl` how many elements it changed with others, then how many alone.
-    Changes {
-        base: usize,
-        slots: Vec<usize>,
-        epsilons: Vec<f64>,
-    },
+    Changes { base: usize, slots: Vec<usize>, epsilons: Vec<f64> },
 }
 
 impl Sums {

@@ -15,8 +15,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 
 pub use self::error::{Fault, StorageError};
-pub(crate) use self::local::{PinnedFile, PlacedFile};
 use self::local::{PartialFile, blocking};
+pub(crate) use self::local::{PinnedFile, PlacedFile};
 use self::s3::S3;
 pub(crate) use self::upload::{MIN_PART, PARTS_IN_FLIGHT, Upload};
 use crate::{Location, LocationError};
@@ -138,7 +138,9 @@ impl Stores {
         match &object.location {
             Location::File(path) => {
                 let object = object.clone();
-                blocking(path.clone(), move |path| PinnedFile::open(path, &object, offset, length)).await.map(Some)
+                blocking(path.clone(), move |path| PinnedFile::open(path, &object, offset, length))
+                    .await
+                    .map(Some)
             }
             Location::S3 { .. } => Ok(None),
         }

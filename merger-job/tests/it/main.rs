@@ -4,8 +4,10 @@
 
 mod hostile;
 mod merging;
+mod methods;
 mod pod;
 mod pools;
 mod program;
+mod reference;
 mod server;
 mod shapes;
