@@ -184,10 +184,12 @@ fn karcher(gram: &Gram, weights: &[f64], max_iter: u32, tol: f64) -> Vec<f64> {
             let direction = direction(place);
             let cosine = gram.between(&mean, &direction).clamp(-1.0, 1.0);
             let angle = libm::acos(cosine);
-            if angle < tol {
+            let sine = libm::sin(angle);
+            if angle < tol || sine < tol {
+                // There already, or opposite, from where no way is shorter than others.
                 continue;
             }
-            let scale = weights[place] / valid_sum * (angle / libm::sin(angle));
+            let scale = weights[place] / valid_sum * (angle / sine);
             for (tangent, (direction, mean)) in tangent.iter_mut().zip(direction.iter().zip(&mean)) {
                 *tangent += scale * (direction - cosine * mean);
             }

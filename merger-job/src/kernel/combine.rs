@@ -62,9 +62,81 @@ impl Kernel for Combine<'_, '_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use rand_chacha::rand_core::Rng;
+
     use super::*;
     use crate::kernel::tests::bytes;
-    use crate::kernel::{Source, Term};
+    use crate::kernel::{Cut, Keep, Rows, Source, Sparse, SparseTerm, Stream, Term, Tied, key};
+    use crate::sphere::Rule;
+
+    /// Formulas of every kind for three sources, the last of them the base.
+    fn formulas() -> Vec<Formula> {
+        let terms: Vec<Term> =
+            [0.3, -1.7].into_iter().enumerate().map(|(slot, weight)| Term { slot, weight }).collect();
+        let cut = Cut { at_least: key(0.25), tied: Some(Tied { key: key(0.125), first: 3 }) };
+        let stream = Stream::new(1, "a", "b");
+        let keeps = [
+            Keep::All,
+            Keep::Largest(cut),
+            Keep::Between { outliers: Cut { at_least: key(1.0), tied: None }, largest: cut },
+            Keep::Random { stream: stream.clone(), probability: 0.4 },
+            Keep::ByRank { stream, density: 0.5, epsilon: 0.2, inverse: true },
+        ];
+        let sparse = keeps.into_iter().flat_map(|keep| {
+            [None, Some(false), Some(true)].map(|consensus| {
+                let term = |slot, weight| SparseTerm { slot, weight, keep: keep.clone(), divisor: 0.7 };
+                let terms = vec![term(0, 0.3), term(1, -1.7)];
+                Formula::Sparse(Sparse { base: 2, terms, consensus, lambda: 0.9 })
+            })
+        });
+        let rows = Rows { base: Some(2), terms: vec![0, 1], rule: Rule::Nuslerp { t: 0.3 } };
+        let others = [
+            Formula::Weighted(terms.clone()),
+            Formula::TaskVectors { base: 2, terms: terms.clone(), lambda: 0.9 },
+            Formula::Rows(rows),
+            Formula::Nearswap { t: 0.2 },
+            Formula::Sce { base: 2, terms: terms.clone(), cut: Some(cut) },
+            Formula::Ram { base: 2, terms: terms.clone(), epsilons: vec![0.1, 0.2] },
+            Formula::Consensus { base: 2, terms, lambda: 0.9, mask_lambda: 0.4, agreement: 2 },
+        ];
+        sparse.chain(others).collect()
+    }
+
+    #[test]
+    fn every_processor_computes_the_same_bits() {
+        const ELEMENTS: usize = 5 * 130;
+        // Numbers of all sizes and signs, with infinities and NaN among them where the type has them.
+        let mut generator = Stream::new(2, "c", "d").from(0);
+        for float in [Float::E4m3, Float::E5m2, Float::Bf16, Float::F16, Float::F32, Float::F64] {
+            let mut bytes = vec![vec![0; ELEMENTS * float.bytes()]; 3];
+            bytes.iter_mut().for_each(|bytes| generator.fill_bytes(bytes));
+            let sources: Vec<Source<'_>> = bytes.iter().map(|bytes| Source { float, bytes }).collect();
+            let chunk = Chunk { sources: &sources, first: 0, elements: ELEMENTS, row: 130 };
+            for formula in formulas() {
+                let at = |level| {
+                    let mut state = State::new(&formula, &[], 0);
+                    formula.prepare(&chunk, &mut state);
+                    let mut out = vec![0; ELEMENTS * float.bytes()];
+                    let state = &mut state;
+                    let output =
+                        Output { formula: &formula, state, float, bytes: &mut out, nan: 0, infinite: 0 };
+                    let mut outputs = [output];
+                    simd::run_at(level, Combine { chunk: &chunk, outputs: &mut outputs });
+                    let counts = (outputs[0].nan, outputs[0].infinite);
+                    // Which of several NaN comes out is the processor's choice.
+                    let mut values = vec![0.0; ELEMENTS];
+                    float.decode(&out, &mut values);
+                    let bits = values
+                        .into_iter()
+                        .map(|value| if value.is_nan() { u64::MAX } else { value.to_bits() });
+                    (bits.collect::<Vec<_>>(), counts)
+                };
+                for level in simd::Level::available() {
+                    assert!(at(level) == at(simd::Level::Portable), "{level:?} {float:?} {formula:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_not_finite_is_counted_after_rounding() {

@@ -34,8 +34,11 @@ impl Stream {
 
 /// The next tile's numbers.
 pub(crate) fn draw(generator: &mut ChaCha8Rng, count: usize, numbers: &mut [u32; TILE]) {
-    for number in &mut numbers[..count] {
-        *number = generator.next_u32();
+    let mut bytes = [0; 4 * TILE];
+    // Many at once cost a third of one by one.
+    generator.fill_bytes(&mut bytes[..4 * count]);
+    for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks().0) {
+        *number = u32::from_le_bytes(*bytes);
     }
 }
 
@@ -60,6 +63,9 @@ mod tests {
         let all = numbers(&stream, 0, 200);
         for first in [1, 15, 16, 63, 64, 100] {
             assert_eq!(numbers(&stream, first, 50), all[first as usize..first as usize + 50]);
+            let mut tile = [0; TILE];
+            draw(&mut stream.from(first), 51, &mut tile);
+            assert_eq!(tile[..51], all[first as usize..first as usize + 51]);
         }
     }
 

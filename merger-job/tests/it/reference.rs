@@ -147,7 +147,8 @@ fn karcher(vectors: &[Vector], weights: &[f64]) -> Vector {
             .iter()
             .map(|unit| {
                 let cosine = dot(unit, &mean).clamp(-1.0, 1.0);
-                let scale = if cosine.acos() < 1e-5 { 0.0 } else { cosine.acos() / cosine.acos().sin() };
+                let near = cosine.acos() < 1e-5 || cosine.acos().sin() < 1e-5;
+                let scale = if near { 0.0 } else { cosine.acos() / cosine.acos().sin() };
                 unit.iter().zip(&mean).map(|(u, m)| scale * (u - cosine * m)).collect()
             })
             .collect();
