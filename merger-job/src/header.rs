@@ -4,7 +4,7 @@
 //! bytes. The checks are those of the safetensors library (offsets contiguous from 0, without overlap or hole, sizes
 //! that match shape and type), and more: no repeated key, no unknown field, and the file exactly as long as it says.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write};
 
 use serde::Deserialize;
@@ -151,10 +151,10 @@ pub(crate) fn parse(header: &[u8], file_size: u64) -> Result<Vec<Tensor>, Header
     }
 }
 
-/// Length and header of a file with these tensors, which stand in the order of their bytes.
-pub(crate) fn write(tensors: &[Tensor]) -> Vec<u8> {
+/// Length and header of a file with these tensors, which stand in the order of their bytes, and texts about it.
+pub(crate) fn write(tensors: &[Tensor], metadata: &BTreeMap<String, String>) -> Vec<u8> {
     use serde_json::{Value, json};
-    let mut text = format!("{{\"__metadata__\":{}", json!({"format": "pt"}));
+    let mut text = format!("{{\"__metadata__\":{}", json!(metadata));
     for tensor in tensors {
         // Written by hand to keep the order of the bytes, as the safetensors library does; a String takes every write.
         let _ = write!(

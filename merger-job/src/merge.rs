@@ -11,8 +11,10 @@ use crate::carried;
 use crate::element::Float;
 use crate::job::{Job, Work, jobs, stacked_layers};
 use crate::layout::Layout;
+use crate::output::{Folder, Preparation, same_place};
 use crate::pipeline::{NotFinite, Pipeline};
 use crate::pool::Pool;
+use crate::provenance;
 use crate::storage::Stores;
 use crate::{Error, Location, Progress, Warning};
 
@@ -25,8 +27,22 @@ pub struct MergeOptions {
     pub max_shard_size: u64,
     /// Threads for arithmetic. Default: one for each processor.
     pub threads: usize,
-    /// Whether a complete model at the output is replaced. Default no. An incomplete one always is.
+    /// Whether a complete model at the output is replaced. Default no. Of an incomplete one those files are kept that
+    /// this very merge finished earlier, by the same version from the same sources, and the others replaced.
     pub overwrite: bool,
+    /// Which part of the output is made, when several merges share the work, each on a machine of its own. Default: all.
+    pub part: Option<Part>,
+}
+
+/// One of several parts of a merge, each some of the output's files, of equally many bytes if the tensors allow. Every part
+/// has to be made with the same options but for the index. Whichever is finished last completes the output; a part that is
+/// made again changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which one, from 0.
+    pub index: u32,
+    /// How many there are, at least 1.
+    pub count: u32,
 }
 
 impl Default for MergeOptions {
@@ -36,6 +52,7 @@ impl Default for MergeOptions {
             max_shard_size: 5_000_000_000,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             overwrite: false,
+            part: None,
         }
     }
 }
@@ -45,8 +62,10 @@ impl Default for MergeOptions {
 pub struct MergeReport {
     /// Bytes of tensors read.
     pub bytes_read: u64,
-    /// Bytes of safetensors files written.
+    /// Bytes of safetensors files written; those that an earlier attempt finished don't count.
     pub bytes_written: u64,
+    /// Whether the output is a whole model; not as long as other parts are missing.
+    pub complete: bool,
     /// NaN in the output.
     pub nan: u64,
     /// Infinities in the output.
@@ -108,20 +127,35 @@ pub async fn merge_all(
     let recipes: Vec<Recipe> = mergings.iter().map(|merging| merging.recipe.clone()).collect();
     let Some(first) = recipes.first() else { return Ok(Vec::new()) };
     let jobs = jobs(pool, &recipes)?;
-    let tensors: Vec<_> = jobs.iter().map(|job| job.output.clone()).collect();
-    let layout = Layout::plan(&tensors, options.max_shard_size);
-    let largest = layout.shards.iter().map(|shard| shard.size).max().unwrap_or(0);
+    let layout = layout(&jobs, options);
     let outputs: Vec<&Location> = mergings.iter().map(|merging| merging.output).collect();
-    let budget = Budget::divide(options, pool, &jobs, &outputs, largest)?;
-    let donor = pool.donor(first)?;
-    for (place, output) in outputs.iter().enumerate() {
-        if outputs[..place].iter().any(|earlier| same_place(earlier, output)) {
-            return Err(Error::OutputTwice(output.to_string()));
-        }
-        clear(stores, pool, output, options.overwrite).await?;
+    if let Some(place) = (1..outputs.len())
+        .find(|&place| outputs[..place].iter().any(|earlier| same_place(earlier, outputs[place])))
+    {
+        return Err(Error::OutputTwice(outputs[place].to_string()));
     }
-    let bytes_read = jobs.iter().map(|job| bytes_read(pool, job)).sum();
-    let size: u64 = tensors.iter().map(|tensor| tensor.size).sum();
+    let mut folders = Vec::new();
+    for merging in &mergings {
+        folders.push(Folder::new(merging.output, &layout, &provenance::metadata(pool, merging.recipe)?));
+    }
+    let sizes =
+        folders.iter().flat_map(|folder| (0..layout.shards.len()).map(|place| folder.size(&layout, place)));
+    let budget = Budget::divide(options, pool, &jobs, &outputs, sizes.max().unwrap_or(0))?;
+    let donor = pool.donor(first)?;
+    let shared = options.part.is_some();
+    let mut finished = vec![true; layout.shards.len()];
+    for folder in &folders {
+        let preparation = Preparation { overwrite: options.overwrite, shared };
+        let ready = folder.prepare(stores, pool, &layout, preparation).await?;
+        // A file that one of several merges lacks is made for all.
+        finished.iter_mut().zip(ready).for_each(|(finished, ready)| *finished &= ready);
+    }
+    let part = options.part.unwrap_or(Part { index: 0, count: 1 });
+    let ours: Vec<usize> = layout.shards_of(part).into_iter().filter(|&place| !finished[place]).collect();
+    let ours_jobs =
+        || ours.iter().flat_map(|&place| &layout.shards[place].tensors).map(|&place| &jobs[place]);
+    let bytes_read = ours_jobs().map(|job| bytes_read(pool, job)).sum();
+    let size: u64 = ours_jobs().map(|job| job.output.size).sum();
     progress.begin(bytes_read, size * outputs.len() as u64);
     for merging in &mergings {
         carried::carry(stores, donor, merging.output).await?;
@@ -131,25 +165,35 @@ pub async fn merge_all(
     }
     let pipeline = Pipeline::new(stores, pool, budget, options, progress);
     let mut found = vec![vec![NotFinite::default(); outputs.len()]; jobs.len()];
-    for shard in &layout.shards {
-        let files: Vec<Location> = outputs.iter().map(|output| output.join(&shard.file)).collect();
+    for &place in &ours {
+        let shard = &layout.shards[place];
+        let files: Vec<(Location, Bytes)> = folders
+            .iter()
+            .map(|folder| (folder.location.join(&shard.file), folder.headers[place].clone()))
+            .collect();
         pipeline.write_shard(&jobs, shard, &files, &mut found).await?;
     }
     let config = carried::config(&donor.config, main_float(&jobs), stacked_layers(first).as_deref());
-    for output in &outputs {
-        stores.put(&output.join("config.json"), config.clone()).await?;
-        if let Some(index) = &layout.index {
-            stores.put(&output.join("model.safetensors.index.json"), index.clone()).await?;
-        }
-    }
-    let reports = (0..outputs.len()).map(|place| {
+    let mut reports = Vec::new();
+    for (place, folder) in folders.iter().enumerate() {
+        let complete = folder.complete(stores, &layout, config.clone(), shared).await?;
         let found: Vec<NotFinite> = found.iter().map(|found| found[place]).collect();
-        report(&jobs, &layout, bytes_read, &found)
-    });
-    Ok(reports.collect())
+        let written = ours.iter().map(|&shard| folder.size(&layout, shard)).sum();
+        let mut report = report(&jobs, &layout, &found);
+        (report.bytes_read, report.bytes_written, report.complete) = (bytes_read, written, complete);
+        reports.push(report);
+    }
+    Ok(reports)
 }
 
-fn report(jobs: &[Arc<Job>], layout: &Layout, bytes_read: u64, found: &[NotFinite]) -> MergeReport {
+/// The output's files: with several merges of parts, so many of equal size that every part has as many.
+pub(crate) fn layout(jobs: &[Arc<Job>], options: &MergeOptions) -> Layout {
+    let tensors: Vec<_> = jobs.iter().map(|job| job.output.clone()).collect();
+    let parts = options.part.map_or(1, |part| part.count);
+    Layout::plan(&tensors, options.max_shard_size, parts)
+}
+
+fn report(jobs: &[Arc<Job>], layout: &Layout, found: &[NotFinite]) -> MergeReport {
     let first = jobs.iter().zip(found).find(|(_, found)| **found != NotFinite::default());
     let warnings = first.map(|(job, found)| Warning::NotFinite {
         tensor: job.output.name.clone(),
@@ -157,62 +201,13 @@ fn report(jobs: &[Arc<Job>], layout: &Layout, bytes_read: u64, found: &[NotFinit
         infinite: found.infinite,
     });
     MergeReport {
-        bytes_read,
-        bytes_written: layout.shards.iter().map(|shard| shard.size).sum(),
+        bytes_read: 0,
+        bytes_written: 0,
+        complete: false,
         nan: found.iter().map(|found| found.nan).sum(),
         infinite: found.iter().map(|found| found.infinite).sum(),
         shards: layout.shards.iter().map(|shard| shard.file.clone()).collect(),
         warnings: warnings.into_iter().collect(),
-    }
-}
-
-/// Makes room at the output: refuses a source's own place and a complete model, removes what is left of a former one.
-async fn clear(stores: &Stores, pool: &Pool, output: &Location, overwrite: bool) -> Result<(), Error> {
-    for member in pool.members() {
-        if same_place(&member.location, output) {
-            let checkpoint = member.name.clone();
-            return Err(Error::OutputIsSource { output: output.to_string(), checkpoint });
-        }
-    }
-    stores.check_writable(output).await?;
-    let names: Vec<String> = stores.list(output).await?.into_iter().map(|entry| entry.name).collect();
-    let has = |name: &str| names.iter().any(|found| found == name);
-    if is_complete(has) && !overwrite {
-        return Err(Error::OutputExists(output.to_string()));
-    }
-    // What makes a model complete goes first.
-    let markers = ["model.safetensors.index.json", "config.json"];
-    let markers = markers.into_iter().filter(|name| has(name));
-    let weights = names.iter().map(String::as_str).filter(|name| is_weights(name));
-    for name in markers.chain(weights) {
-        stores.delete(&output.join(name)).await?;
-    }
-    Ok(())
-}
-
-/// Whether a folder that has these files is a whole model.
-pub(crate) fn is_complete(has: impl Fn(&str) -> bool) -> bool {
-    has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"))
-}
-
-/// Whether a merge may have written the file: `model.safetensors`, `model-00001-of-00002.safetensors`.
-fn is_weights(name: &str) -> bool {
-    let Some(middle) = name.strip_prefix("model").and_then(|rest| rest.strip_suffix(".safetensors")) else {
-        return false;
-    };
-    let number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let numbers = middle.strip_prefix('-').and_then(|middle| middle.split_once("-of-"));
-    middle.is_empty() || numbers.is_some_and(|(shard, count)| number(shard) && number(count))
-}
-
-/// Whether the two are one folder, also through links.
-fn same_place(source: &Location, output: &Location) -> bool {
-    match (source, output) {
-        (Location::File(source), Location::File(output)) => {
-            let real = |path: &std::path::Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            real(source) == real(output)
-        }
-        _ => source == output,
     }
 }
 
@@ -229,19 +224,4 @@ pub(crate) fn main_float(jobs: &[Arc<Job>]) -> Option<Float> {
         *sizes.entry(job.output.element).or_default() += job.output.size;
     }
     sizes.into_iter().max_by_key(|(_, size)| *size).and_then(|(element, _)| element.float())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_a_merge_writes_is_removed() {
-        assert!(is_weights("model.safetensors") && is_weights("model-00001-of-00002.safetensors"));
-        for name in
-            ["model-a-of-b.safetensors", "adapter_model.safetensors", "model.safetensors.bak", "model-1"]
-        {
-            assert!(!is_weights(name), "{name}");
-        }
-    }
 }

@@ -8,9 +8,10 @@ use mergesearch_recipe::Recipe;
 use crate::budget::Budget;
 use crate::carried::{self, is_carried};
 use crate::job::{jobs, stacked_layers};
-use crate::layout::Layout;
-use crate::merge::{bytes_read, main_float};
+use crate::merge::{bytes_read, layout, main_float};
+use crate::output::Folder;
 use crate::pool::Pool;
+use crate::provenance;
 use crate::{Error, Location, MergeOptions};
 
 /// What a merge will take. Shown as a few lines of text.
@@ -37,13 +38,14 @@ pub struct Plan {
 /// Plans the merge that [`crate::merge()`] would make; the output's kind counts, as uploads take memory.
 pub fn plan(pool: &Pool, recipe: &Recipe, output: &Location, options: &MergeOptions) -> Result<Plan, Error> {
     let jobs = jobs(pool, std::slice::from_ref(recipe))?;
-    let tensors: Vec<_> = jobs.iter().map(|job| job.output.clone()).collect();
-    let layout = Layout::plan(&tensors, options.max_shard_size);
-    let largest = layout.shards.iter().map(|shard| shard.size).max().unwrap_or(0);
+    let layout = layout(&jobs, options);
+    let folder = Folder::new(output, &layout, &provenance::metadata(pool, recipe)?);
+    let size = |place: usize| folder.size(&layout, place);
+    let largest = (0..layout.shards.len()).map(size).max().unwrap_or(0);
     let budget = Budget::divide(options, pool, &jobs, &[output], largest)?;
     let passes = jobs.iter().map(|job| job.passes()).max().unwrap_or(1);
     let bytes_read = jobs.iter().map(|job| bytes_read(pool, job)).sum();
-    let bytes_written = layout.shards.iter().map(|shard| shard.size).sum();
+    let bytes_written = (0..layout.shards.len()).map(size).sum();
     let donor = pool.donor(recipe)?;
     let carried = donor.entries.iter().filter(|entry| is_carried(&entry.name)).map(|entry| entry.size);
     let config =
@@ -57,7 +59,12 @@ pub fn plan(pool: &Pool, recipe: &Recipe, output: &Location, options: &MergeOpti
         bytes_beside: carried.sum::<u64>() + config + index,
         peak_memory: budget.most().min(bytes_read + 2 * bytes_written),
         passes,
-        shards: layout.shards.into_iter().map(|shard| (shard.file, shard.size)).collect(),
+        shards: layout
+            .shards
+            .iter()
+            .enumerate()
+            .map(|(place, shard)| (shard.file.clone(), size(place)))
+            .collect(),
     })
 }
 

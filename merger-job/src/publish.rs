@@ -5,7 +5,8 @@ use mergesearch_recipe::{Recipe, mergekit};
 
 use crate::card::{self, Publication};
 use crate::job::jobs;
-use crate::merge::{Merging, is_complete, main_float, merge_all};
+use crate::merge::{Merging, main_float, merge_all};
+use crate::output::is_complete;
 use crate::pool::Pool;
 use crate::storage::{Fault, Stores};
 use crate::{Error, Location, MergeOptions, MergeReport, Progress, Warning};

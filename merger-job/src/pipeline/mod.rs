@@ -88,27 +88,31 @@ impl Pipeline {
         })
     }
 
-    /// Writes one file of every output; afterwards they are visible. What isn't finite is added to `found`, by job and
+    /// Writes one file of every output, its header first; afterwards they are visible. What isn't finite is added to `found`, by job and
     /// output.
     pub(crate) async fn write_shard(
         self: &Arc<Self>,
         jobs: &[Arc<Job>],
         shard: &ShardPlan,
-        files: &[Location],
+        files: &[(Location, Bytes)],
         found: &mut [Vec<NotFinite>],
     ) -> Result<(), Error> {
-        let open = files.iter().map(|file| self.stores.write(file, self.budget.part_size));
+        let open = files.iter().map(|(file, _)| self.stores.write(file, self.budget.part_size));
         let mut writers: Vec<Writer> = try_join_all(open).await?;
-        for writer in &mut writers {
-            writer.write(shard.header.clone()).await?;
+        for (writer, (_, header)) in writers.iter_mut().zip(files) {
+            writer.write(header.clone()).await?;
         }
         let placed: Vec<Option<PlacedFile>> = writers.iter().map(Writer::placed).collect();
         let (sender, mut receiver) = mpsc::channel::<Ahead>(STRETCHES_AHEAD);
         let read_ahead = async move {
-            let mut begin = shard.header.len() as u64;
+            let mut begin = 0;
             for &place in &shard.tensors {
                 let job = &jobs[place];
-                let targets = placed.iter().map(|file| Some((file.clone()?, begin))).collect();
+                let places = placed.iter().zip(files);
+                let target = |(file, (_, header)): (&Option<PlacedFile>, &(Location, Bytes))| {
+                    Some((file.clone()?, header.len() as u64 + begin))
+                };
+                let targets = places.map(target).collect();
                 self.begin_tensor(job, place, targets, &sender).await?;
                 begin += job.output.size;
             }

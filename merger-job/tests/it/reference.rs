@@ -126,7 +126,12 @@ fn unit(vector: &[f64]) -> Vector {
 /// One step from the normalised mean of the directions along the mean of what they have beside it.
 fn multislerp(vectors: &[Vector], weights: &[f64]) -> Vector {
     let units: Vec<Vector> = vectors.iter().map(|vector| unit(vector)).collect();
-    let mean = unit(&weighted(&units, weights));
+    let mean = weighted(&units, weights);
+    if norm(&mean) < 1e-12 {
+        // Directions that cancel out.
+        return weighted(vectors, weights);
+    }
+    let mean = unit(&mean);
     let beside: Vec<Vector> = units
         .iter()
         .map(|unit| unit.iter().zip(&mean).map(|(u, m)| u - dot(unit, &mean) * m).collect())

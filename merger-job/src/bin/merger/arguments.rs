@@ -197,6 +197,7 @@ impl Limits {
             max_shard_size: self.max_shard_size.as_u64(),
             threads: self.threads.map_or(default.threads, usize::from),
             overwrite,
+            part: None,
         }
     }
 }
