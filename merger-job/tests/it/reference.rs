@@ -125,7 +125,9 @@ fn unit(vector: &[f64]) -> Vector {
 
 /// One step from the normalised mean of the directions along the mean of what they have beside it.
 fn multislerp(vectors: &[Vector], weights: &[f64]) -> Vector {
-    let units: Vec<Vector> = vectors.iter().map(|vector| unit(vector)).collect();
+    // What adds to lengths keeps empty vectors empty.
+    let unit_of = |vector: &Vector| vector.iter().map(|value| value / (norm(vector) + 1e-12)).collect();
+    let units: Vec<Vector> = vectors.iter().map(unit_of).collect();
     let mean = weighted(&units, weights);
     if norm(&mean) < 1e-12 {
         // Directions that cancel out.
