@@ -37,7 +37,7 @@ pub(crate) fn merge_search_spec() -> Value {
         immutable("heldOut"),
         immutable("baselines"),
         rule(
-            &format!("self.merge.method in {}", methods(MergeMethod::is_supported)),
+            &format!("self.merge.method in {}", methods(MergeMethod::is_searchable)),
             "merge.method: this version can't merge with this method",
         ),
         rule(

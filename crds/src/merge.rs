@@ -181,7 +181,7 @@ macro_rules! methods {
 
             /// Those that this version can merge with.
             pub fn supported() -> impl Iterator<Item = Self> {
-                Self::ALL.iter().copied().filter(|&method| MergeMethod::from(method).is_supported())
+                Self::ALL.iter().copied().filter(|&method| MergeMethod::from(method).is_searchable())
             }
         }
     };

@@ -8,8 +8,7 @@ use crate::Parameter;
 
 /// How tensors of several checkpoints become one. Serialised under mergekit's `merge_method` names.
 ///
-/// Every method people use has a name here, so that a recipe can say what is wanted; the merger refuses those that it
-/// can't compute ([`MergeMethod::is_supported`]).
+/// `consensus` is the one that mergekit doesn't have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MergeMethod {
@@ -85,9 +84,35 @@ impl MergeMethod {
         }
     }
 
-    /// Whether the merger of this version computes the method.
-    pub const fn is_supported(self) -> bool {
-        matches!(self, Self::Linear | Self::Slerp | Self::TaskArithmetic)
+    /// Every method.
+    pub const ALL: [Self; 21] = [
+        Self::Linear,
+        Self::Slerp,
+        Self::TaskArithmetic,
+        Self::Nuslerp,
+        Self::Multislerp,
+        Self::Karcher,
+        Self::Ties,
+        Self::DareLinear,
+        Self::DareTies,
+        Self::Della,
+        Self::DellaLinear,
+        Self::Breadcrumbs,
+        Self::BreadcrumbsTies,
+        Self::ModelStock,
+        Self::Nearswap,
+        Self::Sce,
+        Self::ArceeFusion,
+        Self::Ram,
+        Self::RamplusTl,
+        Self::Consensus,
+        Self::Passthrough,
+    ];
+
+    /// Whether a search tries the method's weights. Those of karcher and of methods without amounts are nothing to search
+    /// for, and the methods that drop differences need a density, which searches don't have yet.
+    pub const fn is_searchable(self) -> bool {
+        matches!(self, Self::Linear | Self::Slerp | Self::TaskArithmetic | Self::Nuslerp | Self::Multislerp)
     }
 
     /// Whether the method works on differences from a base checkpoint and so needs one outside the pool.

@@ -158,6 +158,19 @@ impl Parameter {
         }
     }
 
+    /// Whether it is on or off.
+    pub(crate) const fn is_switch(self) -> bool {
+        matches!(
+            self,
+            Self::Normalize | Self::Rescale | Self::FilterWise | Self::NuslerpFlatten | Self::NuslerpRowWise
+        )
+    }
+
+    /// Whether it counts something.
+    pub(crate) const fn is_whole(self) -> bool {
+        matches!(self, Self::MaxIter | Self::Agreement)
+    }
+
     /// Whether one value makes sense, and in words what would.
     fn range(self) -> (fn(f64) -> bool, &'static str) {
         match self {
@@ -173,7 +186,8 @@ impl Parameter {
 }
 
 impl Parameters {
-    /// The parameters that are given, each with its numbers; switches have none.
+    /// The parameters that are given, each with its numbers; those of switches are 0 and 1, as is whether anything is
+    /// rescaled.
     pub(crate) fn given(&self) -> Vec<(Parameter, Vec<f64>)> {
         let Self {
             lambda,
@@ -198,14 +212,15 @@ impl Parameters {
         let number = |value: &Option<f64>| value.map(|value| vec![value]);
         let count = |value: &Option<u32>| value.map(|value| vec![f64::from(value)]);
         let each = |value: &Option<PerCheckpoint>| value.as_ref().map(|value| value.values().to_vec());
-        let switch = |value: &Option<bool>| value.map(|_| Vec::new());
+        let switch = |value: &Option<bool>| value.map(|value| vec![f64::from(u8::from(value))]);
+        let rescaled = |rescale: Rescale| vec![f64::from(u8::from(rescale != Rescale::None))];
         let all = [
             (Parameter::Lambda, number(lambda)),
             (Parameter::Density, each(density)),
             (Parameter::Gamma, each(gamma)),
             (Parameter::Epsilon, each(epsilon)),
             (Parameter::Normalize, switch(normalize)),
-            (Parameter::Rescale, rescale.map(|_| Vec::new())),
+            (Parameter::Rescale, rescale.map(rescaled)),
             (Parameter::T, number(t)),
             (Parameter::SelectTopk, number(select_topk)),
             (Parameter::FilterWise, switch(filter_wise)),
@@ -220,6 +235,53 @@ impl Parameters {
             (Parameter::Agreement, count(agreement)),
         ];
         all.into_iter().filter_map(|(parameter, values)| Some((parameter, values?))).collect()
+    }
+
+    /// Sets a parameter to a number, or to one for each checkpoint, with 1 for a switch that is on, and for rescaling as
+    /// mergekit would. Fails with what was expected instead.
+    pub(crate) fn set(
+        &mut self,
+        method: MergeMethod,
+        parameter: Parameter,
+        values: Vec<f64>,
+    ) -> Result<(), &'static str> {
+        let first = values.first().copied().unwrap_or_default();
+        let switch = match first {
+            0.0 => Ok(false),
+            1.0 => Ok(true),
+            _ => Err("true or false"),
+        };
+        let whole = if first.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&first) {
+            Ok(first as u32)
+        } else {
+            Err("a whole number")
+        };
+        let same = values.iter().all(|value| value.to_bits() == first.to_bits());
+        let each = if same { PerCheckpoint::All(first) } else { PerCheckpoint::Each(values) };
+        match parameter {
+            Parameter::Lambda => self.lambda = Some(first),
+            Parameter::Density => self.density = Some(each),
+            Parameter::Gamma => self.gamma = Some(each),
+            Parameter::Epsilon => self.epsilon = Some(each),
+            Parameter::Normalize => self.normalize = Some(switch?),
+            Parameter::Rescale => {
+                let rescaled = if method.is_random() { Rescale::Inverse } else { Rescale::L1 };
+                self.rescale = Some(if switch? { rescaled } else { Rescale::None });
+            }
+            Parameter::T => self.t = Some(first),
+            Parameter::SelectTopk => self.select_topk = Some(first),
+            Parameter::FilterWise => self.filter_wise = Some(switch?),
+            Parameter::NuslerpFlatten => self.nuslerp_flatten = Some(switch?),
+            Parameter::NuslerpRowWise => self.nuslerp_row_wise = Some(switch?),
+            Parameter::MaxIter => self.max_iter = Some(whole?),
+            Parameter::Tol => self.tol = Some(first),
+            Parameter::Eps => self.eps = Some(first),
+            Parameter::R => self.r = Some(first),
+            Parameter::Alpha => self.alpha = Some(first),
+            Parameter::MaskLambda => self.mask_lambda = Some(first),
+            Parameter::Agreement => self.agreement = Some(whole?),
+        }
+        Ok(())
     }
 
     /// The first number out of its range: the parameter, the number, and what was expected.

@@ -232,9 +232,8 @@ pub enum RecipeError {
 impl Recipe {
     /// Checks everything that can be known without the checkpoints themselves.
     ///
-    /// Linear and task-vector weights may have any finite sum: what a recipe says is what is merged. Whether the method
-    /// is computed is the merger's question ([`MergeMethod::is_supported`]), as is a model with more layers than the
-    /// groups name ([`Recipe::group_for`] is `None` for its tensors).
+    /// Linear and task-vector weights may have any finite sum: what a recipe says is what is merged. A model with more
+    /// layers than the groups name is the merger's question ([`Recipe::group_for`] is `None` for its tensors).
     pub fn validate(&self) -> Result<(), RecipeError> {
         self.validate_sources()?;
         for (index, LayerRange { start, end }) in self.stack.iter().enumerate() {

@@ -10,7 +10,7 @@ pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
     let method = MergeMethod::from(merge.method);
     let name = format!("{:?}", merge.method);
     let pool = spec.pool.checkpoints.len();
-    if !method.is_supported() {
+    if !method.is_searchable() {
         let known: Vec<String> = Method::supported().map(|method| format!("{method:?}")).collect();
         findings.error(
             "spec.merge.method",

@@ -1,16 +1,22 @@
 //! mergekit's YAML: recipes read from it and written in it, so that both tools merge the same file to the same model.
 //!
 //! What is shared with mergekit 0.1.5:
-//! - `models` and `slices`, parameters as numbers, gradients and filters, a source's before its slice's before the
-//!   file's; `normalize` is true for linear and false for `task_arithmetic` unless given;
+//! - every method with its parameters under mergekit's names, and `consensus`, which is ours alone;
+//! - `models` and `slices`, also those that stack layers anew, parameters as numbers, gradients and filters, a source's
+//!   before its slice's before the file's, with mergekit's defaults;
+//! - where mergekit divides weights by their sum, they are divided here; what `ties` and its kind divide element by element
+//!   stays a parameter. `rescale: true` means [`Rescale::Inverse`](crate::Rescale::Inverse) for the methods of DARE and
+//!   DELLA, as in their papers, and [`Rescale::L1`](crate::Rescale::L1), as mergekit has it, for others;
 //! - a gradient is interpolated at `i / (n - 1)` over the n layers of its slice, at its end when there is one layer;
 //!   embeddings take its first value in the first slice, final norm and output head its first value in the last;
 //! - the output's element type is `out_dtype`, else `dtype`. mergekit also computes in `dtype`, so `float32` is written.
 //!
 //! What a recipe can't say is refused with a sentence that names the key, and so are keys that mergekit would ignore
-//! without a word. Methods that the merger doesn't compute are refused too.
+//! without a word. The seed isn't part of mergekit's language: there it is an option of the program.
 
+mod columns;
 mod document;
+mod language;
 mod location;
 mod pool;
 mod read;

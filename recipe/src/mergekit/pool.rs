@@ -1,8 +1,8 @@
 //! The models of a mergekit YAML as checkpoints: their order, the base, and whose tokenizer the output gets.
 
-use super::MergekitError;
 use super::document::{Document, Source};
 use super::location::{Names, to_uri};
+use super::{MergekitError, language};
 use crate::{Checkpoint, CheckpointName, MergeMethod};
 
 /// The checkpoints that a file merges, in the order of a recipe's weights.
@@ -37,7 +37,8 @@ impl<'a> Pool<'a> {
         let mut names = Names::default();
         let mut checkpoint = |uri: &String| Checkpoint { name: names.take(uri), uri: uri.clone() };
         let checkpoints = uris.iter().map(&mut checkpoint).collect();
-        let base = base_uri.as_ref().filter(|_| method.needs_base()).map(checkpoint);
+        let is_own = method.needs_base() || method.may_have_base();
+        let base = base_uri.as_ref().filter(|_| is_own).map(checkpoint);
         Ok(Self { checkpoints, base, base_uri, folder })
     }
 
@@ -85,18 +86,23 @@ fn sources(document: &Document) -> impl Iterator<Item = (String, &Source)> {
     models.chain(slices)
 }
 
-/// Puts the models into the order of weights: without the base of task vectors, with slerp's base first.
+/// Puts the models into the order of weights: without the base of task vectors, with the base first where the method starts at it.
 fn arrange(uris: &mut Vec<String>, method: MergeMethod, base: Option<&String>) -> Result<(), MergekitError> {
     let refused = |reason: String| Err(MergekitError::refused("base_model", reason));
     match (method, base) {
-        (MergeMethod::Slerp, None) => {
-            return refused("slerp starts at one of its two models, expected it here".into());
+        (method, None) if language::starts_at_base(method) => {
+            return refused(format!("{method} starts at one of its two models, expected it here"));
         }
-        (MergeMethod::Slerp, Some(base)) => {
+        (method, None) if method.needs_base() => {
+            return refused(format!("{method} works on differences from a base, expected it here"));
+        }
+        (method, Some(base)) if language::starts_at_base(method) => {
             uris.retain(|uri| uri != base);
             uris.insert(0, base.clone());
         }
-        (method, Some(base)) if method.needs_base() => uris.retain(|uri| uri != base),
+        (method, Some(base)) if method.needs_base() || method.may_have_base() => {
+            uris.retain(|uri| uri != base);
+        }
         (method, Some(base)) if !uris.contains(base) => {
             return refused(format!(
                 "{method} merges it like every model, expected it in the list with a weight"

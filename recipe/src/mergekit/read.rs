@@ -20,30 +20,24 @@ pub fn read(text: &str, folder: &str, layer_count: Option<u32>) -> Result<Recipe
     let method = method(&document.merge_method)?;
     refuse_what_no_recipe_says(&document)?;
     let pool = Pool::new(&document, method, folder)?;
-    let groups = run::groups(&document, method, &pool, layer_count)?;
+    let (groups, stack) = run::groups(&document, method, &pool, layer_count)?;
     let tokenizer_from = pool.tokenizer(&document)?;
     let computed_in = dtype("dtype", document.dtype.as_deref())?;
     let dtype = dtype("out_dtype", document.out_dtype.as_deref())?.or(computed_in);
     let Pool { checkpoints, base, .. } = pool;
-    let recipe =
-        Recipe { method, checkpoints, base, groups, dtype, tokenizer_from, seed: 0, stack: Vec::new() };
+    let recipe = Recipe { method, checkpoints, base, groups, dtype, tokenizer_from, seed: 0, stack };
     recipe.validate()?;
     Ok(recipe)
 }
 
 fn method(name: &str) -> Result<MergeMethod, MergekitError> {
-    let method = MergeMethod::deserialize(name.into_deserializer()).map_err(|_: ValueError| {
+    MergeMethod::deserialize(name.into_deserializer()).map_err(|_: ValueError| {
+        let known: Vec<&str> = MergeMethod::ALL.iter().map(|method| method.as_str()).collect();
         MergekitError::refused(
             "merge_method",
-            format!("{name:?} is not known, expected linear, slerp or task_arithmetic"),
+            format!("{name:?} is not known, expected one of {}", known.join(", ")),
         )
-    })?;
-    if method.is_supported() {
-        Ok(method)
-    } else {
-        let reason = format!("{method} can't be merged, expected linear, slerp or task_arithmetic");
-        Err(MergekitError::refused("merge_method", reason))
-    }
+    })
 }
 
 fn refuse_what_no_recipe_says(document: &Document) -> Result<(), MergekitError> {

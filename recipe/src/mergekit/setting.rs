@@ -10,6 +10,8 @@ use serde_saphyr::FlowSeq;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Setting {
     Number(f64),
+    /// Only written, where mergekit wants no decimal point.
+    Whole(i64),
     Switch(bool),
     /// A gradient of numbers, or conditionals of which the first that fits holds.
     List(Vec<Self>),
@@ -116,6 +118,7 @@ impl fmt::Display for Setting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(formatter, "{number}"),
+            Self::Whole(number) => write!(formatter, "{number}"),
             Self::Switch(switch) => write!(formatter, "{switch}"),
             Self::List(entries) => {
                 let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
@@ -130,6 +133,7 @@ impl Serialize for Setting {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Number(number) => serializer.serialize_f64(*number),
+            Self::Whole(number) => serializer.serialize_i64(*number),
             Self::Switch(switch) => serializer.serialize_bool(*switch),
             Self::List(entries) if entries.iter().all(|entry| matches!(entry, Self::Number(_))) => {
                 FlowSeq(entries).serialize(serializer)

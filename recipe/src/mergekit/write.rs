@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_saphyr::FlowSeq;
 
-use super::MergekitError;
 use super::document::{Document, Settings, Slice, Source};
 use super::location::to_model;
 use super::setting::{Rule, Setting};
-use crate::{Checkpoint, Dtype, Group, MergeMethod, Recipe, TensorPosition};
+use super::{MergekitError, language};
+use crate::{Checkpoint, Dtype, Group, MergeMethod, Parameter, Recipe, TensorPosition};
 
-/// Writes the recipe as mergekit YAML; `normalize` is off, weights stand as they are.
+/// Writes the recipe as mergekit YAML; `normalize` is off where weights can stand as they are. The seed has no place in it.
 ///
 /// `layer_count` is the model's; it is needed when groups name layers, which become slices. `file://` URIs become the
 /// paths that mergekit opens, others stay for tools that know them. With a `dtype` in the recipe mergekit is told to
@@ -18,25 +18,32 @@ use crate::{Checkpoint, Dtype, Group, MergeMethod, Recipe, TensorPosition};
 /// Checkpoint names are not part of mergekit's language and are left out.
 pub fn write(recipe: &Recipe, layer_count: Option<u32>) -> Result<String, MergekitError> {
     recipe.validate()?;
-    if !recipe.method.is_supported() {
-        let reason = format!("{} can't be written, expected linear, slerp or task_arithmetic", recipe.method);
-        return Err(MergekitError::refused("merge_method", reason));
+    if recipe.method == MergeMethod::Consensus {
+        return Err(MergekitError::refused("merge_method", "mergekit has no consensus"));
+    }
+    if recipe.dtype.is_some_and(|dtype| matches!(dtype, Dtype::Float8E4m3fn | Dtype::Float8E5m2)) {
+        return Err(MergekitError::refused("out_dtype", "mergekit has no types of 8 bits"));
     }
     let models = Models::new(recipe)?;
     let mut document = Document {
         merge_method: recipe.method.to_string(),
-        base_model: Some(models.base.clone()),
+        base_model: models.base.clone(),
         tokenizer_source: models.tokenizer.clone(),
         dtype: recipe.dtype.map(|_| Dtype::Float32.to_string()),
         out_dtype: recipe.dtype.map(|dtype| dtype.to_string()),
         ..Document::default()
     };
     let mut global = Settings::new();
-    if recipe.method != MergeMethod::Slerp {
-        global.insert("normalize".to_owned(), Setting::Switch(false));
+    if let Some((name, _)) = language::normalizes(recipe.method) {
+        global.insert(name.to_owned(), Setting::Switch(false));
     }
+    let layer_count = if recipe.stack.is_empty() {
+        layer_count
+    } else {
+        Some(recipe.stack.iter().map(|range| range.end - range.start).sum())
+    };
     let by_layers = |group: &Group| group.select.layers.is_some() || group.select.within_layers;
-    if recipe.groups.iter().any(by_layers) {
+    if !recipe.stack.is_empty() || recipe.groups.iter().any(by_layers) {
         let layer_count = layer_count.filter(|&count| count > 0).ok_or_else(|| {
             MergekitError::refused(
                 "slices",
@@ -48,8 +55,8 @@ pub fn write(recipe: &Recipe, layer_count: Option<u32>) -> Result<String, Mergek
         document.slices = Some(slices.collect::<Result<_, _>>()?);
     } else {
         let rules: Vec<_> = recipe.groups.iter().map(|group| (filter(group), vec![group])).collect();
-        document.models = Some(models.sources(recipe, &rules, None));
-        global.extend(shared_settings(recipe, &rules));
+        document.models = Some(models.sources(recipe, &rules, None)?);
+        global.extend(shared_settings(recipe, &rules)?);
     }
     document.parameters = Some(global).filter(|settings| !settings.is_empty());
     document.to_yaml()
@@ -67,7 +74,7 @@ fn filter(group: &Group) -> Option<String> {
 struct Models {
     /// By checkpoint.
     paths: Vec<String>,
-    base: String,
+    base: Option<String>,
     tokenizer: Option<String>,
     /// Whether the base stands in the list with weight 0, only for its config and tokenizer.
     lists_base: bool,
@@ -79,53 +86,131 @@ impl Models {
             let refused = |reason| MergekitError::refused(format!("model {}", checkpoint.name), reason);
             to_model(&checkpoint.uri).map_err(refused)
         };
+        let method = recipe.method;
         let paths: Vec<String> = recipe.checkpoints.iter().map(path).collect::<Result<_, _>>()?;
         let donor = recipe.donor().map(path).transpose()?.unwrap_or_default();
-        let (first, pool_base) = (paths.first().cloned().unwrap_or_default(), &recipe.base);
-        let base = match recipe.method {
-            MergeMethod::Slerp => first,
-            MergeMethod::Linear => donor.clone(),
-            _ => pool_base.as_ref().map(path).transpose()?.unwrap_or_default(),
+        let own = recipe.base.as_ref().map(path).transpose()?;
+        let is_own = method.needs_base() || method.may_have_base();
+        let base = if language::starts_at_base(method) {
+            paths.first().cloned()
+        } else if is_own {
+            own
+        } else {
+            // Without one, mergekit takes config and tokenizer of any model.
+            let is_listed = |donor: &String| {
+                let place = paths.iter().position(|path| path == donor);
+                recipe.groups.iter().any(|group| {
+                    place.and_then(|place| group.weights.get(place)).is_some_and(|weight| *weight != 0.0)
+                })
+            };
+            Some(donor.clone()).filter(|donor| method == MergeMethod::Linear || is_listed(donor))
         };
-        let lists_base = recipe.method == MergeMethod::Linear && !paths.contains(&base);
+        let lists_base =
+            method == MergeMethod::Linear && base.as_ref().is_some_and(|base| !paths.contains(base));
         let all: BTreeSet<&String> = paths.iter().collect();
-        if all.len() < paths.len() || recipe.method.needs_base() && all.contains(&base) {
+        if all.len() < paths.len() || is_own && base.as_ref().is_some_and(|base| all.contains(base)) {
             let reason = "mergekit takes a model only once, expected checkpoints at different places";
             return Err(MergekitError::refused("models", reason));
         }
-        let tokenizer = Some(donor).filter(|donor| *donor != base);
+        let tokenizer = Some(donor).filter(|donor| base.as_ref() != Some(donor));
         Ok(Self { paths, base, tokenizer, lists_base })
     }
 
-    fn sources(&self, recipe: &Recipe, rules: &[GroupRule<'_>], layers: Option<[u32; 2]>) -> Vec<Source> {
-        let source = |model: &String, weight: Option<Setting>| Source {
+    fn sources(
+        &self,
+        recipe: &Recipe,
+        rules: &[GroupRule<'_>],
+        layers: Option<[u32; 2]>,
+    ) -> Result<Vec<Source>, MergekitError> {
+        let method = recipe.method;
+        let source = |model: &String, parameters: Settings| Source {
             model: model.clone(),
             layer_range: layers.map(FlowSeq),
-            parameters: weight.map(|weight| Settings::from([("weight".to_owned(), weight)])),
+            parameters: Some(parameters).filter(|parameters| !parameters.is_empty()),
         };
-        let weighted = self.paths.iter().enumerate().map(|(place, model)| {
-            let weight = setting(rules, |group| group.weights.get(place).copied().unwrap_or_default());
-            source(model, (recipe.method != MergeMethod::Slerp).then_some(weight))
-        });
-        let carried = self.lists_base.then(|| source(&self.base, Some(Setting::Number(0.0))));
-        weighted.chain(carried).collect()
+        let mut sources = Vec::new();
+        for (place, model) in self.paths.iter().enumerate() {
+            let weight_of = |group: &Group| group.weights.get(place).copied().unwrap_or_default();
+            let mut groups = rules.iter().flat_map(|(_, groups)| groups);
+            let is_left_out = groups.clone().all(|group| weight_of(group) == 0.0);
+            let by_presence = method == MergeMethod::Passthrough || language::weight(method).is_none();
+            if by_presence && method != MergeMethod::Slerp {
+                if is_left_out {
+                    continue;
+                }
+                // mergekit merges what is listed.
+                let first = groups.clone().next().map_or(0.0, |group| weight_of(group));
+                let differs = |group: &Group| match method {
+                    MergeMethod::Karcher => {
+                        group.weights.iter().any(|weight| *weight != 0.0 && *weight != first)
+                    }
+                    _ => weight_of(group) == 0.0,
+                };
+                if groups.any(|group| differs(group)) {
+                    let reason = format!("mergekit's {method} merges all models alike, this recipe doesn't");
+                    return Err(MergekitError::refused("models", reason));
+                }
+            }
+            let mut parameters = Settings::new();
+            if let Some(name) = language::weight(method) {
+                parameters.insert(name.to_owned(), setting(rules, weight_of));
+            }
+            for parameter in language::of_models(method) {
+                let value = |group: &Group| match parameter {
+                    Parameter::Gamma => group.parameters.gamma(place),
+                    Parameter::Epsilon => group.parameters.epsilon(method, place),
+                    _ => group.parameters.density(place),
+                };
+                if rules.iter().flat_map(|(_, groups)| groups).any(|group| is_given(group, parameter)) {
+                    parameters.insert(parameter.as_str().to_owned(), setting(rules, value));
+                }
+            }
+            sources.push(source(model, parameters));
+        }
+        if self.lists_base
+            && let Some(base) = &self.base
+        {
+            sources.push(source(base, Settings::from([("weight".to_owned(), Setting::Number(0.0))])));
+        }
+        Ok(sources)
     }
 }
 
+fn is_given(group: &Group, parameter: Parameter) -> bool {
+    group.parameters.given().iter().any(|(given, _)| *given == parameter)
+}
+
 /// The parameters that are not any one model's.
-fn shared_settings(recipe: &Recipe, rules: &[GroupRule<'_>]) -> Option<(String, Setting)> {
-    let has_lambda = |group: &Group| group.parameters.lambda.is_some();
-    match recipe.method {
-        MergeMethod::Slerp => {
-            let t = setting(rules, |group| group.weights.get(1).copied().unwrap_or_default());
-            Some(("t".to_owned(), t))
-        }
-        _ if recipe.groups.iter().any(has_lambda) => {
-            let lambda = setting(rules, |group| group.parameters.lambda.unwrap_or(1.0));
-            Some(("lambda".to_owned(), lambda))
-        }
-        _ => None,
+fn shared_settings(recipe: &Recipe, rules: &[GroupRule<'_>]) -> Result<Settings, MergekitError> {
+    let method = recipe.method;
+    let mut settings = Settings::new();
+    if method == MergeMethod::Slerp {
+        let t = setting(rules, |group| group.weights.get(1).copied().unwrap_or_default());
+        settings.insert("t".to_owned(), t);
     }
+    for parameter in language::shared(method) {
+        if !recipe.groups.iter().any(|group| is_given(group, parameter)) {
+            continue;
+        }
+        // A group that is silent has the default, which is one of the resolved.
+        let value = |group: &Group| {
+            let resolved = group.parameters.resolved(method, recipe.checkpoints.len()).given();
+            let found = resolved.into_iter().find(|(given, _)| *given == parameter);
+            found.and_then(|(_, values)| values.first().copied()).unwrap_or_default()
+        };
+        let found = setting(rules, value);
+        let found = match (parameter.is_switch(), parameter.is_whole(), &found) {
+            (true, _, Setting::Number(number)) => Setting::Switch(*number != 0.0),
+            (_, true, Setting::Number(number)) => Setting::Whole(*number as i64),
+            (_, true, _) => {
+                let reason = "mergekit takes one whole number for all tensors, this recipe has several";
+                return Err(MergekitError::refused(parameter.as_str(), reason));
+            }
+            _ => found,
+        };
+        settings.insert(parameter.as_str().to_owned(), found);
+    }
+    Ok(settings)
 }
 
 fn setting(rules: &[GroupRule<'_>], value: impl Fn(&Group) -> f64) -> Setting {
@@ -141,6 +226,11 @@ fn setting(rules: &[GroupRule<'_>], value: impl Fn(&Group) -> f64) -> Setting {
 fn slice_ranges(recipe: &Recipe, layer_count: u32) -> Vec<[u32; 2]> {
     let ranges = recipe.groups.iter().filter_map(|group| group.select.layers);
     let mut borders: BTreeSet<u32> = ranges.flat_map(|range| [range.start, range.end]).collect();
+    let mut next = 0;
+    for range in &recipe.stack {
+        next += range.end - range.start;
+        borders.insert(next);
+    }
     if recipe.groups.iter().any(|group| group.select.within_layers) {
         borders.extend([1, layer_count - 1]);
     }
@@ -165,10 +255,23 @@ fn slice(
     if let Some(position) = outside {
         rules = with_outside(rules, &rules_at(recipe, position, layer_count)?)?;
     }
-    let sources = models.sources(recipe, &rules, Some(range));
-    let parameters: Settings = shared_settings(recipe, &rules).into_iter().collect();
-    let parameters = Some(parameters).filter(|settings| !settings.is_empty());
+    let sources = models.sources(recipe, &rules, Some(source_layers(recipe, range)))?;
+    let parameters = Some(shared_settings(recipe, &rules)?).filter(|settings| !settings.is_empty());
     Ok(Slice { sources, parameters, ..Slice::default() })
+}
+
+/// The models' layers that the output's layers of a slice come from.
+fn source_layers(recipe: &Recipe, [start, end]: [u32; 2]) -> [u32; 2] {
+    let mut before = 0;
+    for range in &recipe.stack {
+        let count = range.end - range.start;
+        if start < before + count {
+            let first = range.start + (start - before);
+            return [first, first + (end - start)];
+        }
+        before += count;
+    }
+    [start, end]
 }
 
 /// The groups for tensors at a position, by filter, up to the first one without.

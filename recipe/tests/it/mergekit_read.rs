@@ -189,12 +189,15 @@ fn tokenizer_source_is_read(#[case] line: &str, #[case] name: Option<&str>) {
 #[case::method(
     "linear",
     "linaer",
-    "merge_method: \"linaer\" is not known, expected linear, slerp or task_arithmetic"
+    "merge_method: \"linaer\" is not known, expected one of linear, slerp, task_arithmetic, nuslerp, multislerp, \
+     karcher, ties, dare_linear, dare_ties, della, della_linear, breadcrumbs, breadcrumbs_ties, model_stock, nearswap, \
+     sce, arcee_fusion, ram, ramplus_tl, consensus, passthrough"
 )]
-#[case::not_computed(
+#[case::no_base("linear", "ties", "base_model: ties works on differences from a base, expected it here")]
+#[case::no_start(
     "linear",
-    "ties",
-    "merge_method: ties can't be merged, expected linear, slerp or task_arithmetic"
+    "nearswap",
+    "base_model: nearswap starts at one of its two models, expected it here"
 )]
 #[case::lora(
     "./b",
@@ -215,7 +218,7 @@ fn tokenizer_source_is_read(#[case] line: &str, #[case] name: Option<&str>) {
 #[case::sum(
     "3.0",
     "-1",
-    "models: weights sum to 0, which can't be normalised; expected another sum, or normalize: false"
+    "models: weights sum to 0, which can't be normalised; expected another sum, or no normalising"
 )]
 #[case::no_weight(
     "    parameters: {weight: 3.0}\n",
@@ -288,17 +291,21 @@ fn refused_in_one_sentence(#[case] from: &str, #[case] to: &str, #[case] sentenc
 #[case("4, 0", Some("slices.0.sources.0.layer_range: [4, 0] is no range of layers, expected [first, end]"))]
 #[case(
     "1, 4",
-    Some("slices.0.sources.0.layer_range: [1, 4] stacks layers anew, expected the model's own order from 0")
+    Some(
+        "slices.0.sources.1.layer_range: [0, 4] isn't what the slice's first model has, expected the same layers of all models"
+    )
 )]
 #[case(
     "0, 3",
-    Some("slices.0.sources.1.layer_range: [0, 4] stacks layers anew, expected the model's own order from 0")
+    Some(
+        "slices.0.sources.1.layer_range: [0, 4] isn't what the slice's first model has, expected the same layers of all models"
+    )
 )]
 #[case(
     "0, 4000000000",
     Some("slices.0.sources.0.layer_range: [0, 4000000000] is no range of layers, expected [first, end]")
 )]
-fn slices_keep_the_models_order(#[case] range: &str, #[case] sentence: Option<&str>) {
+fn a_slice_takes_the_same_layers_of_all(#[case] range: &str, #[case] sentence: Option<&str>) {
     let text = format!(
         "
 merge_method: linear
@@ -313,15 +320,121 @@ slices:
     assert_eq!(got.err(), sentence.map(|sentence| format!("mergekit YAML: {sentence}")));
 }
 
+#[rstest]
+#[case::whole("{model: /pool/a, layer_range: [0, 4]}", &[], 4)]
+#[case::shortened("{model: /pool/a, layer_range: [0, 3]}", &[(0, 3)], 3)]
+#[case::repeated("{model: /pool/a, layer_range: [0, 3]}]}, {sources: [{model: /pool/b, layer_range: [1, 4]}", &[(0, 3), (1, 4)], 6)]
+#[case::in_two("{model: /pool/a, layer_range: [0, 3]}]}, {sources: [{model: /pool/b, layer_range: [3, 4]}", &[], 4)]
+fn slices_stack_layers(#[case] slices: &str, #[case] stack: &[(u32, u32)], #[case] layers: u32) {
+    let text = format!("merge_method: passthrough\nslices: [{{sources: [{slices}]}}]\n");
+    let recipe = parse(&text);
+    let ranges: Vec<_> = recipe.stack.iter().map(|range| (range.start, range.end)).collect();
+    assert_eq!(ranges, stack);
+    // Groups are by the output's layers.
+    let last = recipe.group_for(&format!("layers.{}.x", layers - 1), Some(layers)).unwrap();
+    let expected: &[f64] = if recipe.checkpoints.len() == 1 { &[1.0] } else { &[0.0, 1.0] };
+    assert_eq!(last.weights, expected);
+}
+
 #[test]
-fn slices_end_with_the_model() {
-    let text = "
-merge_method: linear
-parameters: {weight: 1}
-slices: [{sources: [{model: /pool/a, layer_range: [0, 3]}]}]
-";
+fn layers_that_no_model_has_are_refused() {
+    let text = "merge_method: passthrough\nslices: [{sources: [{model: /pool/a, layer_range: [2, 5]}]}]\n";
     let error = read(text, "/", Some(4)).unwrap_err().to_string();
-    assert_eq!(error, "mergekit YAML: slices: they end at layer 3, the models have 4");
+    assert_eq!(error, "mergekit YAML: slices.0.sources.0.layer_range: [2, 5] goes past the models' 4 layers");
+}
+
+#[rstest]
+#[case("karcher", "max_iter: 2.5", "mergekit YAML: models: max_iter: expected a whole number")]
+#[case("model_stock", "filter_wise: 3", "mergekit YAML: models: filter_wise: expected true or false")]
+#[case(
+    "ties",
+    "density: 0.5",
+    "mergekit YAML: models of a: weight: no value for every tensor, expected one without a filter"
+)]
+#[case(
+    "ties",
+    "weight: 1, density: 0",
+    "groups[0].parameters.density: got 0, expected more than 0 and at most 1"
+)]
+#[case(
+    "della",
+    "weight: 1, density: 0.1",
+    "groups[0].parameters: density 0.1 and epsilon 0.15 of a make probabilities outside of 0 to 1, expected a smaller epsilon, or density 1 to keep everything"
+)]
+#[case("nearswap", "t: -1", "groups[0].parameters.t: got -1, expected a finite number of at least 0")]
+#[case("nearswap", "{}", "groups[0].parameters: nearswap needs t")]
+fn parameters_out_of_their_range_are_refused(
+    #[case] method: &str,
+    #[case] parameters: &str,
+    #[case] sentence: &str,
+) {
+    let base = if method == "karcher" { "/pool/a" } else { "/pool/base" };
+    let parameters = parameters.trim_matches(['{', '}']);
+    let models =
+        if method == "nearswap" { "[{model: /pool/a}]" } else { "[{model: /pool/a}, {model: /pool/b}]" };
+    let text = format!(
+        "merge_method: {method}\nbase_model: {base}\nmodels: {models}\nparameters: {{{parameters}}}\n"
+    );
+    assert_eq!(read(&text, "/", None).unwrap_err().to_string(), sentence);
+}
+
+/// Every method with its parameters: what its weights become, and what its parameters are.
+#[rstest]
+#[case("nuslerp", "", "{weight: 1}", "{weight: 3}", "{nuslerp_flatten: false, nuslerp_row_wise: true}",
+    &[0.25, 0.75], "nuslerp_flatten: false, nuslerp_row_wise: true")]
+#[case("nuslerp", "base_model: /pool/base", "{weight: 1}", "{weight: -1}", "{}", &[0.5, 0.5], "")]
+#[case("multislerp", "", "{weight: 1}", "{weight: 3}", "{eps: 0.5}", &[0.25, 0.75], "eps: 0.5")]
+#[case("multislerp", "", "{weight: 1}", "{weight: 3}", "{normalize_weights: false}", &[1.0, 3.0], "")]
+#[case("karcher", "", "{}", "{}", "{max_iter: 7, tol: 1e-3}", &[0.5, 0.5], "max_iter: 7, tol: 0.001")]
+#[case("ties", "base_model: /pool/base", "{weight: 1, density: 0.5}", "{weight: 3}", "{density: 0.25, int8_mask: true}",
+    &[1.0, 3.0], "density: [0.5, 0.25]")]
+#[case("ties", "base_model: /pool/base", "{weight: 1}", "{weight: 3}", "{normalize: false, rescale: true, lambda: 0.5}",
+    &[1.0, 3.0], "lambda: 0.5, normalize: false, rescale: l1")]
+#[case("dare_ties", "base_model: /pool/base", "{weight: 1}", "{weight: 3}", "{density: 0.5, rescale: true}",
+    &[1.0, 3.0], "density: 0.5, rescale: inverse")]
+#[case("dare_linear", "base_model: /pool/base", "{weight: 1}", "{weight: 3}", "{normalize: true, rescale: false}",
+    &[0.25, 0.75], "rescale: none")]
+#[case("della", "base_model: /pool/base", "{weight: 1, epsilon: 0.1}", "{weight: 3}", "{density: 0.5}",
+    &[1.0, 3.0], "density: 0.5, epsilon: [0.1, 0.15]")]
+#[case("della_linear", "base_model: /pool/base", "{weight: 1}", "{weight: 3}", "{density: 0.5, epsilon: 0.2}",
+    &[1.0, 3.0], "density: 0.5, epsilon: 0.2")]
+#[case("breadcrumbs", "base_model: /pool/base", "{weight: 1}", "{weight: 3}", "{density: 0.5, gamma: 0.02}",
+    &[1.0, 3.0], "density: 0.5, gamma: 0.02")]
+#[case("breadcrumbs_ties", "base_model: /pool/base", "{weight: 1}", "{weight: 3}", "{normalize: true}",
+    &[1.0, 3.0], "normalize: true")]
+#[case("model_stock", "base_model: /pool/base", "{}", "{}", "{filter_wise: true}", &[1.0, 1.0], "filter_wise: true")]
+#[case("nearswap", "base_model: ./b", "{}", "{}", "{t: 0.001}", &[1.0, 1.0], "t: 0.001")]
+#[case("sce", "base_model: /pool/base", "{}", "{}", "{select_topk: 0.1, int8_mask: true}", &[1.0, 1.0], "select_topk: 0.1")]
+#[case("arcee_fusion", "base_model: ./b", "{}", "{}", "{}", &[1.0, 1.0], "")]
+#[case("ram", "base_model: /pool/base", "{}", "{}", "{epsilon: 1e-4}", &[1.0, 1.0], "epsilon: 0.0001")]
+#[case("ramplus_tl", "base_model: /pool/base", "{}", "{}", "{r: 0.5, alpha: 0.25}", &[1.0, 1.0], "r: 0.5, alpha: 0.25")]
+#[case("consensus", "base_model: /pool/base", "{weight: 1}", "{weight: 3}", "{mask_lambda: 0.5, agreement: 1}",
+    &[1.0, 3.0], "mask_lambda: 0.5, agreement: 1")]
+fn methods_are_read_with_their_parameters(
+    #[case] method: &str,
+    #[case] base: &str,
+    #[case] first: &str,
+    #[case] second: &str,
+    #[case] shared: &str,
+    #[case] weights: &[f64],
+    #[case] parameters: &str,
+) {
+    let text = format!(
+        "merge_method: {method}\n{base}\nmodels:\n  - model: /pool/a\n    parameters: {first}\n  - model: ./b\n    \
+         parameters: {second}\nparameters: {shared}\n"
+    );
+    let recipe = parse(&text);
+    assert_eq!(recipe.method.as_str(), method);
+    assert_eq!(recipe.base.is_some(), base.contains("/pool/base"));
+    let first = if base.contains("./b") { "b" } else { "a" };
+    assert_eq!(recipe.checkpoints[0].name.as_str(), first);
+    assert_eq!(recipe.groups[0].weights, weights);
+    let expected = Recipe::from_yaml(&format!(
+        "method: {method}\ncheckpoints: [{{name: a, uri: 'file:///a'}}, {{name: b, uri: 'file:///b'}}]\n\
+         base: {{name: base, uri: 'file:///base'}}\n\
+         groups: [{{weights: {weights:?}, parameters: {{{parameters}}}}}]\n"
+    ));
+    assert_eq!(recipe.groups[0].parameters, expected.unwrap().groups[0].parameters);
 }
 
 #[rstest]

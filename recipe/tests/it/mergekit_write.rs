@@ -2,8 +2,8 @@
 
 use mergesearch_recipe::mergekit::{read, write};
 use mergesearch_recipe::{
-    Checkpoint, Dtype, Group, LayerRange, MergeMethod, Parameter, Parameters, Recipe, Selection,
-    TensorPosition,
+    Checkpoint, Dtype, Group, LayerRange, MergeMethod, Parameter, Parameters, PerCheckpoint, Recipe, Rescale,
+    Selection, TensorPosition,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -92,9 +92,22 @@ fn assert_same_merge(left: &Recipe, right: &Recipe) {
     for tensor in tensors() {
         let of = |recipe: &Recipe| {
             let group = recipe.group_for(&tensor, Some(LAYERS)).unwrap().clone();
-            (group.weights, group.parameters.lambda.unwrap_or(1.0))
+            let mut silent = recipe.clone();
+            silent.groups = vec![Group { select: Selection::default(), ..group.clone() }];
+            silent.groups[0].weights = vec![0.0; recipe.checkpoints.len()];
+            // The canonical form has every default in its place.
+            (group.weights, silent.canonical())
         };
-        assert_eq!(of(left), of(right), "{tensor}");
+        let (ours, theirs) = (of(left), of(right));
+        assert_eq!(ours.1, theirs.1, "{tensor}");
+        // nuslerp's weights come back from their own sum.
+        let near = |(ours, theirs): (&f64, &f64)| (ours - theirs).abs() <= 1e-12 * ours.abs();
+        let same = if left.method == MergeMethod::Nuslerp {
+            ours.0.iter().zip(&theirs.0).all(near)
+        } else {
+            ours.0 == theirs.0
+        };
+        assert!(same, "{tensor}: {ours:?} {theirs:?}");
     }
 }
 
@@ -117,8 +130,12 @@ fn a_base_that_lends_the_tokenizer_of_a_linear_merge_has_weight_0() {
     "mergekit YAML: slices: groups name layers, expected the model's number of layers to write them")]
 #[case(|recipe: &mut Recipe| recipe.groups = vec![group(Some((0, 4)), false, None, &[0.5, 0.5])], Some(5),
     "mergekit YAML: slices: no group takes all tensors of layer 4 of a model with 5 layers")]
-#[case(|recipe: &mut Recipe| recipe.method = MergeMethod::Multislerp, None,
-    "mergekit YAML: merge_method: multislerp can't be written, expected linear, slerp or task_arithmetic")]
+#[case(|recipe: &mut Recipe| { recipe.method = MergeMethod::Consensus; recipe.base = Some(checkpoint("base")); }, None,
+    "mergekit YAML: merge_method: mergekit has no consensus")]
+#[case(|recipe: &mut Recipe| recipe.method = MergeMethod::Karcher, None,
+    "mergekit YAML: models: mergekit's karcher merges all models alike, this recipe doesn't")]
+#[case(|recipe: &mut Recipe| recipe.dtype = Some(Dtype::Float8E5m2), None,
+    "mergekit YAML: out_dtype: mergekit has no types of 8 bits")]
 #[case(|recipe: &mut Recipe| recipe.groups[0].weights[0] = f64::NAN, None,
     "groups[0].weights: the weight of a is NaN, expected a finite number")]
 fn refused_in_one_sentence(
@@ -135,6 +152,86 @@ fn weight() -> impl Strategy<Value = f64> {
     prop_oneof![-2.0..2.0_f64, prop::num::f64::NORMAL.prop_map(|weight| weight % 1e6), Just(0.0)]
 }
 
+fn fraction() -> impl Strategy<Value = PerCheckpoint> {
+    let fraction = || 0.2..0.8_f64;
+    prop_oneof![
+        fraction().prop_map(PerCheckpoint::All),
+        prop::collection::vec(fraction(), 2).prop_map(PerCheckpoint::Each)
+    ]
+}
+
+prop_compose! {
+    /// Parameters of all methods; each method keeps its own.
+    fn parameters()(
+        lambda in prop::option::of(weight()),
+        density in prop::option::of(fraction()),
+        gamma in prop::option::of(fraction()),
+        normalize: Option<bool>,
+        rescaled: Option<bool>,
+        numbers in prop::collection::vec(prop::option::of(0.0..1.0_f64), 6),
+        filter_wise: Option<bool>,
+        nuslerp_flatten: Option<bool>,
+        epsilon in prop::option::of(0.0..0.1_f64),
+    ) -> Parameters {
+        Parameters {
+            lambda,
+            density,
+            gamma,
+            epsilon: epsilon.map(PerCheckpoint::All),
+            normalize,
+            rescale: rescaled.map(|rescaled| if rescaled { Rescale::Inverse } else { Rescale::None }),
+            t: Some(numbers[0].unwrap_or(0.5)),
+            select_topk: numbers[1].map(|number| number.max(0.1)),
+            filter_wise,
+            nuslerp_flatten,
+            nuslerp_row_wise: nuslerp_flatten.map(|flatten| !flatten),
+            tol: numbers[2],
+            eps: numbers[3],
+            r: numbers[4],
+            alpha: numbers[5],
+            ..Parameters::default()
+        }
+    }
+}
+
+/// Without what the method doesn't know, and with what fits it.
+fn fit(method: MergeMethod, group: &mut Group) {
+    let (own, t) = (std::mem::take(&mut group.parameters), group.weights[1]);
+    let takes = |parameter| method.takes(parameter);
+    let rescale = own.rescale.map(|rescale| match rescale {
+        Rescale::Inverse if !method.is_random() => Rescale::L1,
+        rescale => rescale,
+    });
+    group.parameters = Parameters {
+        lambda: own.lambda.filter(|_| takes(Parameter::Lambda)),
+        density: own.density.filter(|_| takes(Parameter::Density)),
+        gamma: own.gamma.filter(|_| takes(Parameter::Gamma)),
+        epsilon: own.epsilon.filter(|_| takes(Parameter::Epsilon)),
+        normalize: own.normalize.filter(|_| takes(Parameter::Normalize)),
+        rescale: rescale.filter(|_| takes(Parameter::Rescale)),
+        t: own.t.filter(|_| takes(Parameter::T)),
+        select_topk: own.select_topk.filter(|_| takes(Parameter::SelectTopk)),
+        filter_wise: own.filter_wise.filter(|_| takes(Parameter::FilterWise)),
+        nuslerp_flatten: own.nuslerp_flatten.filter(|_| takes(Parameter::NuslerpFlatten)),
+        nuslerp_row_wise: own.nuslerp_row_wise.filter(|_| takes(Parameter::NuslerpRowWise)),
+        tol: own.tol.filter(|_| takes(Parameter::Tol)),
+        eps: own.eps.filter(|_| takes(Parameter::Eps)),
+        r: own.r.filter(|_| takes(Parameter::R)),
+        alpha: own.alpha.filter(|_| takes(Parameter::Alpha)),
+        ..Parameters::default()
+    };
+    if method == MergeMethod::Nearswap && group.parameters.t.is_none() {
+        group.parameters.t = Some(0.5);
+    }
+    if method.interpolates() {
+        group.weights = vec![1.0 - t, t];
+    } else if !method.has_weights() {
+        group.weights = vec![1.0, 1.0];
+    } else if method == MergeMethod::Karcher {
+        group.weights = vec![0.5, 0.5];
+    }
+}
+
 prop_compose! {
     /// A block of layers, perhaps without embeddings and head, and perhaps split by filters.
     fn block()(
@@ -143,17 +240,19 @@ prop_compose! {
         bounded: bool,
         filter in prop::option::of(prop::sample::select(vec!["self_attn", "mlp", "weight", "norm"])),
         weights in prop::collection::vec(weight(), 2),
-        lambda in prop::option::of(weight()),
+        parameters in parameters(),
     ) -> Group {
         let mut group = group(bounded.then_some(cuts), within_layers, filter, &weights);
-        group.parameters.lambda = lambda;
+        group.parameters = parameters;
         group
     }
 }
 
 prop_compose! {
     fn any_recipe()(
-        method in prop::sample::select(vec![MergeMethod::Linear, MergeMethod::Slerp, MergeMethod::TaskArithmetic]),
+        // Models that passthrough leaves out aren't written, and so not read back.
+        method in prop::sample::select(MergeMethod::ALL.to_vec())
+            .prop_filter("not all", |method| *method != MergeMethod::Passthrough),
         mut groups in prop::collection::vec(block(), 0..4),
         rest in prop::collection::vec(weight(), 2),
         donor in prop::option::of(0..2_usize),
@@ -161,11 +260,7 @@ prop_compose! {
         groups.retain(|group| !group.select.is_everything());
         groups.push(group(None, false, None, &rest));
         for group in &mut groups {
-            if method == MergeMethod::Slerp {
-                let t = group.weights[1];
-                group.weights = vec![1.0 - t, t];
-            }
-            group.parameters.lambda = group.parameters.lambda.filter(|_| method.takes(Parameter::Lambda));
+            fit(method, group);
         }
         let mut recipe = recipe(method, groups);
         recipe.tokenizer_from = donor.map(|donor| recipe.checkpoints[donor].name.clone());
@@ -181,8 +276,9 @@ proptest! {
         if let Ok(text) = write(&recipe, Some(LAYERS)) {
             assert_same_merge(&recipe, &read(&text, "/", Some(LAYERS)).unwrap());
         } else {
-            // Only a layer with other filters than the embeddings or head beside it can't be written.
-            prop_assert!(recipe.groups.iter().any(|group| group.select.within_layers));
+            // Only a layer with other filters than the embeddings or head beside it can't be written, and what's ours.
+            let apart = recipe.groups.iter().any(|group| group.select.within_layers);
+            prop_assert!(apart || recipe.method == MergeMethod::Consensus);
         }
     }
 
@@ -190,6 +286,18 @@ proptest! {
     fn reading_never_panics(text in "(merge_method: linear\n)?[ -~\n]{0,200}") {
         let _ = read(&text, "/", Some(LAYERS));
     }
+}
+
+#[test]
+fn stacked_layers_are_written_as_slices() {
+    let mut recipe = recipe(
+        MergeMethod::Passthrough,
+        vec![group(Some((0, 3)), false, None, &[1.0, 0.0]), group(Some((3, 6)), false, None, &[0.0, 0.5])],
+    );
+    recipe.stack = vec![LayerRange { start: 0, end: 3 }, LayerRange { start: 1, end: 4 }];
+    let text = write(&recipe, Some(LAYERS)).unwrap();
+    let again = read(&text, "/", Some(LAYERS)).unwrap();
+    assert_eq!((again.stack, again.groups), (recipe.stack, recipe.groups), "{text}");
 }
 
 #[test]

@@ -284,6 +284,8 @@ mod tests {
             groups: groups.iter().enumerate().map(group).collect(),
             dtype: None,
             tokenizer_from: None,
+            seed: 0,
+            stack: Vec::new(),
         }
     }
 
