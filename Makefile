@@ -13,7 +13,7 @@ PROGRAMS := --package mergesearch --package mergesearch-merger --package mergese
 SCRIPTS := .ci/run images/build tests/bench/run tests/browser tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench fmt generate simulation peers study study-tables pool deny clean
+	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench bench-merge bench-search fmt generate simulation peers study study-tables pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,10 +71,15 @@ chaos: s3-servers cluster-programs ## Kill the operator and take its pods and Jo
 images: ## Build the container images as archives in target/images, with no container engine; on Debian or Ubuntu.
 	images/build
 
-bench: ## Measure merging and searching, and write docs/benchmarks.md.
+bench: bench-merge bench-search ## Measure merging and searching, and write docs/benchmarks.md.
+
+bench-merge: ## Measure merging beside mergekit, plain copies and rclone, about half an hour; installs PyTorch into .cache/ once.
+	$(CARGO) build --locked --release $(PROGRAMS)
+	PATH="$$CARGO_TARGET_DIR/release:$$PATH" tests/bench/run merge
+
+bench-search: ## Measure searching beside other optimisers.
 	$(CARGO) build --locked --release --package mergesearch-search --example ask_tell
-	$(CARGO) build --locked --release --package mergesearch-tests --example merge_throughput
-	tests/bench/run
+	tests/bench/run search
 
 fmt: ## Format every Rust file.
 	$(CARGO) fmt

@@ -89,6 +89,22 @@ pub enum Error {
     /// There's already a model.
     #[error("output {0}: there is a model already; choose another place or allow overwriting")]
     OutputExists(String),
+    /// Recipes and outputs don't pair up.
+    #[error("--output: got {outputs} for {recipes} recipe(s), expected one for each")]
+    Outputs {
+        /// How many recipes there are.
+        recipes: usize,
+        /// How many outputs.
+        outputs: usize,
+    },
+    /// A part that there isn't.
+    #[error("--shard-index: got {index} of {count} parts, expected less than {count}")]
+    Part {
+        /// The part.
+        index: u32,
+        /// How many there are.
+        count: u32,
+    },
     /// Two merges at one place.
     #[error("output {0}: two merges go there, expected a place for each")]
     OutputTwice(String),

@@ -20,11 +20,9 @@
 //! ```
 //!
 //! What a merge computes: every element in f64, terms added in the recipe's order, each product and sum one rounded
-//! operation, then rounded once to the output's type. `linear` is `w_0 x_0 + w_1 x_1 + ...`; `task_arithmetic` is
-//! `base + lambda * (w_0 (x_0 - base) + w_1 (x_1 - base) + ...)`; `slerp` is
-//! `sin((1-t)Ω)/sin Ω x_0 + sin(tΩ)/sin Ω x_1`, where Ω is the angle between the two whole tensors and `t` the second
-//! weight, or `(1-t) x_0 + t x_1` where `|cos Ω| > 0.9995`. Sources of weight 0 are not read. Results are the same, bit
-//! for bit, whatever the memory, the number of threads and the size of the output's files.
+//! operation, then rounded once to the output's type. `docs/methods.md` has every method's formula. Sources of weight 0
+//! are not read. Results are the same, bit for bit, whatever the memory, the number of threads, the vectors of the
+//! processor and the size of the output's files.
 
 mod blocks;
 mod budget;
@@ -73,7 +71,7 @@ pub use plan::{Plan, plan};
 pub use pool::{PinnedSource, Pool, Sources};
 pub use printable::printable;
 pub use progress::Progress;
-pub use publish::{is_published, publish};
+pub use publish::{is_published, publish, publish_all};
 pub use results::{UnusableResults, newest_results, samples, stage_scores};
 pub use storage::{Entry, Fault, Object, StorageError, StorageOptions, Stores};
 pub use warning::Warning;

@@ -41,21 +41,39 @@ pub async fn publish(
     progress: &Progress,
     publication: &Publication,
 ) -> Result<MergeReport, Error> {
-    let yaml = recipe.to_yaml()?;
-    let readme = card::write(publication, pool, recipe, &yaml);
-    let mut beside = vec![("README.md", Bytes::from(readme)), (RECIPE, Bytes::from(yaml))];
-    // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
-    let float = main_float(&jobs(pool, std::slice::from_ref(recipe))?);
-    let explicit = Recipe { dtype: recipe.dtype.or_else(|| float.map(Into::into)), ..recipe.clone() };
-    let warning = match mergekit::write(&explicit, pool.layer_count()) {
-        Ok(yaml) => {
-            beside.push(("mergekit_config.yml", Bytes::from(yaml)));
-            None
-        }
-        Err(error) => Some(Warning::NoMergekit { reason: error.to_string() }),
-    };
-    let merging = Merging { recipe, output, beside };
-    let mut report = merge_all(stores, pool, vec![merging], options, progress).await?.remove(0);
-    report.warnings.extend(warning);
-    Ok(report)
+    let mut reports = publish_all(stores, pool, &[(recipe, output)], options, progress, publication).await?;
+    Ok(reports.remove(0))
+}
+
+/// Like [`merge_all`](crate::merge_all()), each model with the files that [`publish`] puts beside it.
+pub async fn publish_all(
+    stores: &Stores,
+    pool: &Pool,
+    merges: &[(&Recipe, &Location)],
+    options: &MergeOptions,
+    progress: &Progress,
+    publication: &Publication,
+) -> Result<Vec<MergeReport>, Error> {
+    let (mut mergings, mut warnings) = (Vec::new(), Vec::new());
+    for &(recipe, output) in merges {
+        let yaml = recipe.to_yaml()?;
+        let readme = card::write(publication, pool, recipe, &yaml);
+        let mut beside = vec![("README.md", Bytes::from(readme)), (RECIPE, Bytes::from(yaml))];
+        // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
+        let float = main_float(&jobs(pool, std::slice::from_ref(recipe))?);
+        let explicit = Recipe { dtype: recipe.dtype.or_else(|| float.map(Into::into)), ..recipe.clone() };
+        warnings.push(match mergekit::write(&explicit, pool.layer_count()) {
+            Ok(yaml) => {
+                beside.push(("mergekit_config.yml", Bytes::from(yaml)));
+                None
+            }
+            Err(error) => Some(Warning::NoMergekit { reason: error.to_string() }),
+        });
+        mergings.push(Merging { recipe, output, beside });
+    }
+    let mut reports = merge_all(stores, pool, mergings, options, progress).await?;
+    for (report, warning) in reports.iter_mut().zip(warnings) {
+        report.warnings.extend(warning);
+    }
+    Ok(reports)
 }

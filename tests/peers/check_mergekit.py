@@ -8,13 +8,13 @@ bf16 unit. Where weighted terms nearly cancel, mergekit's rounding error in f32 
 """
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
 import yaml
-from safetensors.torch import load_file
+
+from models import run, tensors
 
 # mergekit multiplies and adds in f32; each of its operations is off by at most half of this, relative to the operand.
 F32_UNIT = 2.0**-23
@@ -42,16 +42,6 @@ def slerp(pool: Path) -> dict:
     base, other = str(pool / "sft-2"), str(pool / "pref-5")
     t = [{"filter": "self_attn", "value": 0.3}, {"value": 0.65}]
     return {"merge_method": "slerp", "base_model": base, "models": [{"model": base}, {"model": other}], "parameters": {"t": t}}
-
-
-def run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{command[0]} ended with {done.returncode} on {command[-2:]}:\n{done.stdout}{done.stderr}")
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
 
 
 def unit(values: torch.Tensor) -> torch.Tensor:

@@ -155,6 +155,8 @@ impl Columns {
                     .map(|(scale, present)| scale * present)
                     .collect());
             }
+            // The model that it starts at need not be listed.
+            method if language::starts_at_base(method) => return Ok(vec![1.0; self.present.len()]),
             method if !method.has_weights() => return Ok(present.collect()),
             _ => {}
         }

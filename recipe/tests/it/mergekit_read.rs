@@ -343,6 +343,15 @@ fn layers_that_no_model_has_are_refused() {
     assert_eq!(error, "mergekit YAML: slices.0.sources.0.layer_range: [2, 5] goes past the models' 4 layers");
 }
 
+#[test]
+fn the_model_that_nearswap_starts_at_takes_part_without_being_listed() {
+    let text =
+        "merge_method: nearswap\nbase_model: /pool/a\nmodels: [{model: /pool/b}]\nparameters: {t: 0.1}\n";
+    let recipe = parse(text);
+    assert_eq!(recipe.checkpoints[0].name.as_str(), "a");
+    assert_eq!(recipe.groups[0].weights, [1.0, 1.0]);
+}
+
 #[rstest]
 #[case("karcher", "max_iter: 2.5", "mergekit YAML: models: max_iter: expected a whole number")]
 #[case("model_stock", "filter_wise: 3", "mergekit YAML: models: filter_wise: expected true or false")]

@@ -45,7 +45,8 @@ pub(crate) enum ByHand {
     /// Merge checkpoints by a recipe, with model card and recipe beside the result.
     #[command(after_help = "\
 Example:
-  merger merge --recipe recipe.yaml --output s3://models/merged --endpoint-url http://127.0.0.1:9000")]
+  merger merge --recipe recipe.yaml --output s3://models/merged --endpoint-url http://127.0.0.1:9000
+  merger merge --recipe one.yaml --output file:///data/one --recipe two.yaml --output file:///data/two")]
     Merge(Merge),
     /// Show a checkpoint's files and tensors, reading its headers only.
     #[command(after_help = "\
@@ -124,14 +125,23 @@ pub(crate) struct Places {
 
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
-    #[command(flatten)]
-    pub(crate) recipe: RecipeFile,
-    /// Where the merged model goes: file:///absolute/folder or s3://bucket/prefix.
-    #[arg(long, value_name = "URI")]
-    pub(crate) output: Location,
+    /// The recipe: ours, or a mergekit YAML. Given several times, all are merged while the checkpoints are read once; they
+    /// may differ in method, weights and parameters.
+    #[arg(long = "recipe", value_name = "FILE", required = true)]
+    pub(crate) recipes: Vec<PathBuf>,
+    /// Where the merged model goes: file:///absolute/folder or s3://bucket/prefix. One for each recipe, in order.
+    #[arg(long = "output", value_name = "URI", required = true)]
+    pub(crate) outputs: Vec<Location>,
     /// Replace a complete model at the output.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Make only this part of the output, from 0, of the parts that --shard-count says: the others are made by merges on
+    /// other machines. Whichever is done last completes the output. For a Job of completion mode Indexed.
+    #[arg(long, value_name = "N", env = "JOB_COMPLETION_INDEX")]
+    pub(crate) shard_index: Option<u32>,
+    /// How many merges share the output, each some of its files of about as many bytes.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) shard_count: Option<u32>,
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten)]
@@ -171,7 +181,7 @@ pub(crate) struct Plan {
 
 #[derive(Debug, Args)]
 pub(crate) struct RecipeFile {
-    /// The recipe: ours, or a mergekit YAML (linear, task_arithmetic, slerp).
+    /// The recipe: ours, or a mergekit YAML.
     #[arg(long = "recipe", value_name = "FILE")]
     pub(crate) path: PathBuf,
 }

@@ -11,14 +11,21 @@ use crate::terminal::note;
 /// The recipe and its pool; the pool's warnings are printed.
 pub(crate) async fn open(stores: &Stores, path: &Path) -> Result<(Recipe, Pool), Error> {
     let recipe = read(stores, path).await?;
-    let pool = Pool::open(stores, &Sources::from(&recipe)).await?;
-    for warning in pool.warnings() {
-        note(&format!("warning: {warning}"));
-    }
+    let pool = open_pool(stores, &Sources::from(&recipe)).await?;
     Ok((recipe, pool))
 }
 
-async fn read(stores: &Stores, path: &Path) -> Result<Recipe, Error> {
+/// The pool; its warnings are printed.
+pub(crate) async fn open_pool(stores: &Stores, sources: &Sources) -> Result<Pool, Error> {
+    let pool = Pool::open(stores, sources).await?;
+    for warning in pool.warnings() {
+        note(&format!("warning: {warning}"));
+    }
+    Ok(pool)
+}
+
+/// The recipe in the file.
+pub(crate) async fn read(stores: &Stores, path: &Path) -> Result<Recipe, Error> {
     let fail = |error: &std::io::Error| StorageError {
         location: format!("recipe {:?}", path.display().to_string()),
         fault: Fault::from_io(error),
