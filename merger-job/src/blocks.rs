@@ -71,7 +71,9 @@ mod tests {
 
     fn tree(values: &[f64]) -> f64 {
         let mut sum = TreeSum::default();
-        values.iter().for_each(|value| sum.push(*value));
+        for value in values {
+            sum.push(*value);
+        }
         sum.total()
     }
 

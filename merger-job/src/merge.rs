@@ -142,10 +142,10 @@ pub async fn merge_all(
         folders.iter().flat_map(|folder| (0..layout.shards.len()).map(|place| folder.size(&layout, place)));
     let budget = Budget::divide(options, pool, &jobs, &outputs, sizes.max().unwrap_or(0))?;
     let donor = pool.donor(first)?;
-    let shared = options.part.is_some();
+    let in_parts = options.part.is_some();
     let mut finished = vec![true; layout.shards.len()];
     for folder in &folders {
-        let preparation = Preparation { overwrite: options.overwrite, shared };
+        let preparation = Preparation { overwrite: options.overwrite, shared: in_parts };
         let ready = folder.prepare(stores, pool, &layout, preparation).await?;
         // A file that one of several merges lacks is made for all.
         finished.iter_mut().zip(ready).for_each(|(finished, ready)| *finished &= ready);
@@ -176,7 +176,7 @@ pub async fn merge_all(
     let config = carried::config(&donor.config, main_float(&jobs), stacked_layers(first).as_deref());
     let mut reports = Vec::new();
     for (place, folder) in folders.iter().enumerate() {
-        let complete = folder.complete(stores, &layout, config.clone(), shared).await?;
+        let complete = folder.complete(stores, &layout, config.clone(), in_parts).await?;
         let found: Vec<NotFinite> = found.iter().map(|found| found[place]).collect();
         let written = ours.iter().map(|&shard| folder.size(&layout, shard)).sum();
         let mut report = report(&jobs, &layout, &found);

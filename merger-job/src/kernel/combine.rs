@@ -109,7 +109,9 @@ mod tests {
         let mut generator = Stream::new(2, "c", "d").from(0);
         for float in [Float::E4m3, Float::E5m2, Float::Bf16, Float::F16, Float::F32, Float::F64] {
             let mut bytes = vec![vec![0; ELEMENTS * float.bytes()]; 3];
-            bytes.iter_mut().for_each(|bytes| generator.fill_bytes(bytes));
+            for bytes in &mut bytes {
+                generator.fill_bytes(bytes);
+            }
             let sources: Vec<Source<'_>> = bytes.iter().map(|bytes| Source { float, bytes }).collect();
             let chunk = Chunk { sources: &sources, first: 0, elements: ELEMENTS, row: 130 };
             for formula in formulas() {

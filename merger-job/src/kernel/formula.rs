@@ -332,9 +332,9 @@ fn ram(sources: &[Tile], base: usize, terms: &[Term], epsilons: &[f64], out: &mu
     for (term, &epsilon) in terms.iter().zip(epsilons) {
         for place in 0..TILE {
             let delta = sources[term.slot][place] - base[place];
-            let changed = delta.abs() > epsilon;
-            let delta = if changed { delta } else { 0.0 };
-            changes[place] += f64::from(u8::from(changed));
+            let moved = delta.abs() > epsilon;
+            let delta = if moved { delta } else { 0.0 };
+            changes[place] += f64::from(u8::from(moved));
             sum[place] += delta;
             alone[place] += term.weight * delta;
         }
@@ -360,7 +360,9 @@ pub(crate) fn variance(
             mean[place] += sources[slot][place] - base[place];
         }
     }
-    mean.iter_mut().for_each(|sum| *sum /= count);
+    for sum in &mut mean {
+        *sum /= count;
+    }
     *out = [0.0; TILE];
     for slot in slots {
         for place in 0..TILE {
@@ -368,7 +370,9 @@ pub(crate) fn variance(
             out[place] += deviation * deviation;
         }
     }
-    out.iter_mut().for_each(|sum| *sum /= count);
+    for sum in out {
+        *sum /= count;
+    }
 }
 
 /// Numbers that elements are ranked by, by [`key`].

@@ -240,6 +240,7 @@ fn rank_row(values: &[f64], base: &[f64], density: f64, epsilon: f64, probabilit
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
     use crate::kernel::tests::combined;
@@ -289,7 +290,7 @@ mod tests {
         let stream = Stream::new(1, "a", "b");
         let keep = Keep::Random { stream, probability: 0.25 };
         let formula = sparse(vec![SparseTerm { slot: 0, weight: 1.0, keep, divisor: 0.25 }], None);
-        let merged = combined(&formula, &[&[1.0; 10_000], &[0.0; 10_000]], 10_000);
+        let merged = combined(&formula, &[&vec![1.0; 10_000], &vec![0.0; 10_000]], 10_000);
         assert!(merged.iter().all(|&value| value == 0.0 || value == 4.0));
         let kept = merged.iter().filter(|&&value| value != 0.0).count();
         // Five standard deviations of the binomial distribution, 43 each.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::TILE;
 
-/// The random numbers of one checkpoint's tensor, one of 32 bits for each element: ChaCha8 under a key made of seed and
+/// The random numbers of one checkpoint's tensor, one of 32 bits for each element: `ChaCha8` under a key made of seed and
 /// names, at the position of the element's flat index. Without the checkpoint in the key, all checkpoints would drop the
 /// same elements.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -102,17 +102,17 @@ impl Pipeline {
         for (writer, (_, header)) in writers.iter_mut().zip(files) {
             writer.write(header.clone()).await?;
         }
-        let placed: Vec<Option<PlacedFile>> = writers.iter().map(Writer::placed).collect();
+        let local: Vec<Option<PlacedFile>> = writers.iter().map(Writer::placed).collect();
         let (sender, mut receiver) = mpsc::channel::<Ahead>(STRETCHES_AHEAD);
         let read_ahead = async move {
             let mut begin = 0;
             for &place in &shard.tensors {
                 let job = &jobs[place];
-                let places = placed.iter().zip(files);
+                let outputs = local.iter().zip(files);
                 let target = |(file, (_, header)): (&Option<PlacedFile>, &(Location, Bytes))| {
                     Some((file.clone()?, header.len() as u64 + begin))
                 };
-                let targets = places.map(target).collect();
+                let targets = outputs.map(target).collect();
                 self.begin_tensor(job, place, targets, &sender).await?;
                 begin += job.output.size;
             }

@@ -93,14 +93,15 @@ impl Sums {
                 for (&slot, &epsilon) in slots.iter().zip(epsilons) {
                     subtract(&mut sources[slot], &base);
                     for place in 0..TILE {
-                        let changed = sources[slot][place].abs() > epsilon && place < count;
-                        sources[slot][place] = f64::from(u8::from(changed));
+                        let moved = sources[slot][place].abs() > epsilon && place < count;
+                        sources[slot][place] = f64::from(u8::from(moved));
                         changes[place] += sources[slot][place];
                     }
                 }
                 for (place, &slot) in slots.iter().enumerate() {
                     let several: Tile = std::array::from_fn(|at| f64::from(u8::from(changes[at] > 1.0)));
-                    let alone: Tile = std::array::from_fn(|at| f64::from(u8::from(changes[at] == 1.0)));
+                    let alone: Tile =
+                        std::array::from_fn(|at| f64::from(u8::from((changes[at] - 1.0).abs() < 0.5)));
                     add_products(&mut totals[2 * place], &sources[slot], &several);
                     add_products(&mut totals[2 * place + 1], &sources[slot], &alone);
                 }

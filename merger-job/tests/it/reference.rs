@@ -242,24 +242,24 @@ fn fusion(a: &[f64], b: &[f64], row: usize) -> Vector {
             a.iter().zip(b).map(move |(a, b)| ((b - a).abs() * divergence).abs() as f32).collect::<Vec<_>>()
         })
         .collect();
-    let mut sorted = importances.clone();
-    sorted.sort_by(f32::total_cmp);
+    let mut ordered = importances.clone();
+    ordered.sort_by(f32::total_cmp);
     let quantile =
-        |q: f64| sorted.get((q * (sorted.len() - 1) as f64) as usize).map_or(0.0, |&v| f64::from(v));
+        |q: f64| ordered.get((q * (ordered.len() - 1) as f64) as usize).map_or(0.0, |&v| f64::from(v));
     let threshold =
-        if sorted.is_empty() { 0.0 } else { quantile(0.5) + 1.5 * (quantile(0.75) - quantile(0.25)) };
-    let taken = a.iter().zip(b).zip(importances);
-    taken.map(|((a, b), importance)| if f64::from(importance) >= threshold { *b } else { *a }).collect()
+        if ordered.is_empty() { 0.0 } else { quantile(0.5) + 1.5 * (quantile(0.75) - quantile(0.25)) };
+    let merged = a.iter().zip(b).zip(importances);
+    merged.map(|((a, b), importance)| if f64::from(importance) >= threshold { *b } else { *a }).collect()
 }
 
 fn ram(deltas: &[Vector], epsilon: f64, strengthened: Option<(f64, f64)>) -> Vector {
-    let changed = |delta: &Vector, place: usize| delta[place].abs() > epsilon;
-    let changes = |place: usize| deltas.iter().filter(|delta| changed(delta, place)).count();
+    let moved = |delta: &Vector, place: usize| delta[place].abs() > epsilon;
+    let changes = |place: usize| deltas.iter().filter(|delta| moved(delta, place)).count();
     let length = deltas[0].len();
     let factor = |delta: &Vector| {
         let Some((r, alpha)) = strengthened else { return 1.0 };
         let count = |wanted: fn(usize) -> bool| {
-            (0..length).filter(|&place| changed(delta, place) && wanted(changes(place))).count() as f64
+            (0..length).filter(|&place| moved(delta, place) && wanted(changes(place))).count() as f64
         };
         1.0 + r
             * (count(|changes| changes > 1) / count(|changes| changes == 1).max(epsilon)).clamp(0.0, alpha)
@@ -270,7 +270,7 @@ fn ram(deltas: &[Vector], epsilon: f64, strengthened: Option<(f64, f64)>) -> Vec
         deltas
             .iter()
             .zip(&factors)
-            .filter(|(delta, _)| changed(delta, place))
+            .filter(|(delta, _)| moved(delta, place))
             .map(
                 |(delta, factor)| {
                     if several > 1 { delta[place] / several as f64 } else { factor * delta[place] }

@@ -26,9 +26,18 @@ pub(super) struct Columns {
 /// scope on.
 pub(super) struct Scopes<'a> {
     pub(super) key: &'a str,
-    /// By checkpoint: its name, and its settings if it takes part.
-    pub(super) sources: Vec<(&'a str, Option<Option<&'a Settings>>)>,
+    /// By checkpoint.
+    pub(super) sources: Vec<SourceScope<'a>>,
     pub(super) shared: [Option<&'a Settings>; 2],
+}
+
+/// A checkpoint's own parameters.
+#[derive(Clone, Copy)]
+pub(super) struct SourceScope<'a> {
+    pub(super) name: &'a str,
+    /// Whether it takes part in the run.
+    pub(super) present: bool,
+    pub(super) settings: Option<&'a Settings>,
 }
 
 impl Columns {
@@ -37,12 +46,12 @@ impl Columns {
         let shared = |name, default| rules(scopes.key, name, &[near, wide], default);
         let given = |name: &str| scopes.shared.into_iter().flatten().any(|scope| scope.contains_key(name));
         let of_source = |place: usize, name, default| {
-            let (source, own) = scopes.sources[place];
-            let key = format!("{} of {source}", scopes.key);
-            match own {
-                Some(own) => rules(&key, name, &[own, near, wide], default),
-                // A model that takes no part in this run.
-                None => Ok(vec![Rule { filter: None, gradient: vec![default.unwrap_or(0.0)] }]),
+            let source = scopes.sources[place];
+            let key = format!("{} of {}", scopes.key, source.name);
+            if source.present {
+                rules(&key, name, &[source.settings, near, wide], default)
+            } else {
+                Ok(vec![Rule { filter: None, gradient: vec![default.unwrap_or(0.0)] }])
             }
         };
         let places = 0..scopes.sources.len();
@@ -68,9 +77,7 @@ impl Columns {
         let defaults = Parameters::default();
         for parameter in language::of_models(method) {
             let name = parameter.as_str();
-            let own = |(_, own): &(&str, Option<Option<&Settings>>)| {
-                own.flatten().is_some_and(|own| own.contains_key(name))
-            };
+            let own = |source: &SourceScope<'_>| source.settings.is_some_and(|own| own.contains_key(name));
             if given(name) || scopes.sources.iter().any(own) {
                 let default = match parameter {
                     Parameter::Gamma => defaults.gamma(0),
@@ -81,7 +88,7 @@ impl Columns {
                 parameters.push((parameter, each.collect::<Result<_, _>>()?));
             }
         }
-        let present = scopes.sources.iter().map(|(_, own)| own.is_some()).collect();
+        let present = scopes.sources.iter().map(|source| source.present).collect();
         Ok(Self { method, present, weights, normalize, parameters })
     }
 

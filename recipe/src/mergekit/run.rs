@@ -1,6 +1,6 @@
 //! From a mergekit YAML's models and slices to a recipe's groups: one or more for each run of layers.
 
-use super::columns::{Columns, Scopes};
+use super::columns::{Columns, Scopes, SourceScope};
 use super::document::{Document, Settings, Slice, Source, unknown_key};
 use super::pool::Pool;
 use super::{MergekitError, language};
@@ -149,10 +149,12 @@ impl Run<'_> {
         global: Option<&Settings>,
         groups: &mut Vec<Group>,
     ) -> Result<(), MergekitError> {
-        let names = pool.checkpoints.iter().map(|checkpoint| checkpoint.name.as_str());
-        let own = self.sources.iter().map(|source| source.map(|source| source.parameters.as_ref()));
-        let scopes =
-            Scopes { key: &self.key, sources: names.zip(own).collect(), shared: [self.settings, global] };
+        let sources = pool.checkpoints.iter().zip(&self.sources).map(|(checkpoint, source)| SourceScope {
+            name: checkpoint.name.as_str(),
+            present: source.is_some(),
+            settings: source.and_then(|source| source.parameters.as_ref()),
+        });
+        let scopes = Scopes { key: &self.key, sources: sources.collect(), shared: [self.settings, global] };
         let columns = Columns::new(method, &scopes)?;
         let filters = columns.filters(&self.key)?;
         let mut add = |layers, within_layers, place| {

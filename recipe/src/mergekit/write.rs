@@ -141,9 +141,10 @@ impl Models {
                 // mergekit merges what is listed.
                 let first = groups.clone().next().map_or(0.0, |group| weight_of(group));
                 let differs = |group: &Group| match method {
-                    MergeMethod::Karcher => {
-                        group.weights.iter().any(|weight| *weight != 0.0 && *weight != first)
-                    }
+                    MergeMethod::Karcher => group
+                        .weights
+                        .iter()
+                        .any(|weight| *weight != 0.0 && weight.to_bits() != first.to_bits()),
                     _ => weight_of(group) == 0.0,
                 };
                 if groups.any(|group| differs(group)) {
