@@ -89,6 +89,11 @@ pub enum Error {
     /// There's already a model.
     #[error("output {0}: there is a model already; choose another place or allow overwriting")]
     OutputExists(String),
+    /// `nuslerp` of columns.
+    #[error(
+        "method nuslerp: nuslerp_row_wise makes vectors of columns, which can't be merged; expected it to be false"
+    )]
+    Columns,
     /// Recipes and outputs don't pair up.
     #[error("--output: got {outputs} for {recipes} recipe(s), expected one for each")]
     Outputs {
@@ -241,12 +246,22 @@ pub enum CheckpointError {
         file: String,
     },
     /// Weights in a form that can't be averaged.
-    #[error("tensor {tensor:?}: dtype {element} can't be merged, expected BF16, F16, F32 or F64")]
+    #[error(
+        "tensor {tensor:?}: dtype {element} can't be merged, expected F8_E4M3, F8_E5M2, BF16, F16, F32 or F64"
+    )]
     Unmergeable {
         /// The tensor.
         tensor: String,
         /// Its type.
         element: ElementType,
+    },
+    /// Scales beside weights: the weights alone aren't what the model computes with.
+    #[error(
+        "tensor {tensor:?}: scales of quantized weights can't be merged, expected a checkpoint that isn't quantized"
+    )]
+    Scaled {
+        /// The tensor.
+        tensor: String,
     },
     /// A tied output head that isn't the embedding.
     #[error("tensor {head:?}: the model ties it to {embedding:?}, but the two differ")]

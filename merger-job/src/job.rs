@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mergesearch_recipe::{Recipe, TensorPosition};
+use mergesearch_recipe::{Group, Recipe, TensorPosition};
 
 use crate::Error;
 use crate::element::{ElementType, Float};
@@ -68,6 +68,11 @@ pub(crate) fn jobs(pool: &Pool, recipes: &[Recipe]) -> Result<Vec<Arc<Job>>, Err
     let Some(first) = recipes.first() else { return Ok(Vec::new()) };
     for recipe in recipes {
         recipe.validate()?;
+        let by_columns =
+            |group: &Group| !group.parameters.nuslerp_flatten() && group.parameters.nuslerp_row_wise();
+        if recipe.groups.iter().any(by_columns) {
+            return Err(Error::Columns);
+        }
         if let Some(field) = first_difference(first, recipe) {
             return Err(Error::DifferentRecipes { field });
         }

@@ -244,6 +244,9 @@ fn compare_tensor(members: &[OpenCheckpoint], name: &str) -> Result<PoolTensor, 
             return Err(PoolError::Dtype { tensor, first, first_element, other, element }.into());
         }
     }
+    if roles::is_scale(name) {
+        return Err(first.blame(CheckpointError::Scaled { tensor: name.to_owned() }));
+    }
     let whole_bytes = form.element.bits() % 8 == 0;
     let role = if (roles::is_buffer(name) && whole_bytes) || form.element.is_discrete() {
         Role::Copied

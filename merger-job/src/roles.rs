@@ -23,6 +23,13 @@ pub(crate) fn is_buffer(name: &str) -> bool {
         .any(|buffer| name.strip_suffix(buffer).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
+/// Whether the name is that of the scales of quantized weights, which stand beside them (`weight_scale_inv` of block-wise
+/// FP8, and what other quantizers write).
+pub(crate) fn is_scale(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    ["weight_scale_inv", "weight_scale", "input_scale", "weight_scale_2"].contains(&last)
+}
+
 /// All tensor names of all members, once each, numbers in names ordered as numbers.
 pub(crate) fn all_names(members: &[OpenCheckpoint]) -> Vec<&str> {
     let names: BTreeSet<&str> =
@@ -79,6 +86,12 @@ mod tests {
             names,
             ["lm_head", "model.layers", "model.layers.2.a", "model.layers.2.b", "model.layers.10.a"]
         );
+    }
+
+    #[test]
+    fn scales_are_known_by_their_last_part() {
+        assert!(is_scale("model.layers.0.mlp.up_proj.weight_scale_inv"));
+        assert!(!is_scale("model.layers.0.weight_scale.weight"));
     }
 
     #[test]

@@ -96,6 +96,46 @@ fn a_complete_model_is_only_replaced_on_demand_and_leftovers_always() {
 }
 
 #[test]
+fn several_recipes_are_merged_in_one_command() {
+    let folder = folder();
+    let other = folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
+    fs::write(folder.path("other.yaml"), other.to_yaml().unwrap()).unwrap();
+    let pair = |recipe: &str, output: &str| {
+        ["--recipe".to_owned(), recipe.to_owned(), "--output".to_owned(), folder.uri(output)]
+    };
+    let mut both = merger(&folder);
+    both.arg("merge").args(pair("recipe.yaml", "one")).args(pair("other.yaml", "two")).assert().success();
+    merge(&folder, "alone").assert().success();
+    merger(&folder).arg("merge").args(pair("other.yaml", "apart")).assert().success();
+    assert_eq!(pools::read(&folder.path("one")), pools::read(&folder.path("alone")));
+    assert_eq!(pools::read(&folder.path("two")), pools::read(&folder.path("apart")));
+
+    let mut unpaired = merge(&folder, "three");
+    let said = complaint(unpaired.args(["--recipe", "other.yaml"]), 65);
+    assert!(said.contains("got 1 for 2 recipe(s)"), "{said}");
+    let mut twice = merger(&folder);
+    let twice = twice.arg("merge").args(pair("recipe.yaml", "four")).args(pair("other.yaml", "four"));
+    assert!(complaint(twice, 65).contains("two merges go there"));
+}
+
+#[test]
+fn parts_are_put_together_by_whoever_is_last() {
+    let folder = folder();
+    let part = |index: &str| {
+        let mut part = merge(&folder, "out");
+        part.args(["--shard-count", "2"]).env("JOB_COMPLETION_INDEX", index);
+        String::from_utf8(part.assert().success().get_output().stdout.clone()).unwrap()
+    };
+    assert!(part("1").contains("other parts are still missing"));
+    assert!(!folder.path("out/model.safetensors.index.json").exists());
+    assert!(!part("0").contains("missing"));
+    merge(&folder, "whole").env("JOB_COMPLETION_INDEX", "3").assert().success();
+    assert_eq!(pools::read(&folder.path("out")), pools::read(&folder.path("whole")));
+    let said = complaint(merge(&folder, "out").args(["--shard-count", "2", "--shard-index", "2"]), 65);
+    assert!(said.contains("got 2 of 2 parts"), "{said}");
+}
+
+#[test]
 fn inspect_shows_tensors_as_text_and_json() {
     let folder = folder();
     let text = merger(&folder).args(["inspect", &folder.uri("b")]).assert().success().get_output().clone();
