@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mergesearch_recipe::Recipe;
-use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::pool::Pool;
@@ -11,21 +11,22 @@ use crate::pool::Pool;
 /// Texts of a safetensors header's `__metadata__`, by name.
 pub(crate) type Metadata = BTreeMap<String, String>;
 
-/// The version of the merger, the recipe as [`Recipe::canonical`] has it, and for each source by name its place and
-/// fingerprint, which is another one as soon as one of its files is ([`Pool::fingerprints`]). Two merges with the same
-/// metadata have the same tensors. transformers wants `format`.
+/// The version of the merger, and a digest of the recipe ([`Recipe::canonical`]) and of its sources' fingerprints
+/// ([`Pool::fingerprints`]), which are others as soon as a file of theirs is: files of the same metadata are of the same merge.
+/// Always of one length, so that a file's size is known before its recipe. transformers wants `format`. Recipe and sources
+/// in full stand in the model card.
 pub(crate) fn metadata(pool: &Pool, recipe: &Recipe) -> Result<Metadata, Error> {
     let fingerprints = pool.fingerprints();
-    let mut sources = serde_json::Map::new();
+    let mut digest = Sha256::new();
+    digest.update(recipe.canonical());
     for checkpoint in recipe.checkpoints.iter().chain(&recipe.base) {
-        let fingerprint = fingerprints.get(pool.member(checkpoint)?);
-        let source = json!({"uri": checkpoint.uri, "fingerprint": fingerprint});
-        sources.insert(checkpoint.name.to_string(), source);
+        // Fingerprints are of one length.
+        digest.update(fingerprints.get(pool.member(checkpoint)?).map_or("", String::as_str));
     }
+    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let metadata = [
         ("format", "pt".to_owned()),
-        ("mergesearch.recipe", recipe.canonical()),
-        ("mergesearch.sources", serde_json::Value::from(sources).to_string()),
+        ("mergesearch.merge", digest),
         ("mergesearch.version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     Ok(metadata.map(|(name, text)| (name.to_owned(), text)).into())

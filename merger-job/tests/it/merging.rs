@@ -267,24 +267,28 @@ fn metadata(file: &[u8]) -> std::collections::HashMap<String, String> {
 }
 
 #[test]
-fn every_file_says_what_it_was_made_of() {
-    let (folder, _) = two();
-    let recipe = folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
-    let options = MergeOptions { max_shard_size: 100, ..options() };
-    run(&folder, &recipe, "out", &options).unwrap();
-    let fingerprints = pools::open(&recipe).unwrap().fingerprints();
-    let shards: Vec<_> =
-        files(&folder.path("out")).into_iter().filter(|(name, _)| name.ends_with("safetensors")).collect();
-    assert_eq!(shards.len(), 4);
-    for (name, bytes) in shards {
-        let metadata = metadata(&bytes);
-        assert_eq!(metadata["format"], "pt", "{name}");
-        assert_eq!(metadata["mergesearch.version"], env!("CARGO_PKG_VERSION"));
-        assert_eq!(Recipe::from_yaml(&metadata["mergesearch.recipe"]).unwrap().groups, recipe.groups);
-        let sources: serde_json::Value = serde_json::from_str(&metadata["mergesearch.sources"]).unwrap();
-        assert_eq!(sources["b"]["uri"], folder.uri("b"));
-        assert_eq!(sources["b"]["fingerprint"], fingerprints[1]);
-    }
+fn every_file_says_which_merge_it_is_of() {
+    let (folder, models) = two();
+    let merge_of = |weights: &[f64], output: &str| {
+        let recipe = folder.recipe(MergeMethod::Linear, weights);
+        run(&folder, &recipe, output, &MergeOptions { max_shard_size: 100, ..options() }).unwrap();
+        let shards: Vec<_> = files(&folder.path(output))
+            .into_iter()
+            .filter(|(name, _)| name.ends_with("safetensors"))
+            .collect();
+        assert_eq!(shards.len(), 4);
+        let all: Vec<_> = shards.iter().map(|(_, bytes)| metadata(bytes)).collect();
+        assert!(all.iter().all(|metadata| *metadata == all[0]));
+        all[0].clone()
+    };
+    let first = merge_of(&[0.5, 0.5], "first");
+    assert_eq!((&first["format"][..], &first["mergesearch.version"][..]), ("pt", env!("CARGO_PKG_VERSION")));
+    assert_eq!(merge_of(&[0.5, 0.5], "again"), first);
+    assert_ne!(merge_of(&[0.25, 0.75], "other")["mergesearch.merge"], first["mergesearch.merge"]);
+    // A source that was written anew is another one.
+    fs::write(folder.path("a/new"), pools::serialize(&models[0])).unwrap();
+    fs::rename(folder.path("a/new"), folder.path("a/model.safetensors")).unwrap();
+    assert_ne!(merge_of(&[0.5, 0.5], "later")["mergesearch.merge"], first["mergesearch.merge"]);
 }
 
 #[test]

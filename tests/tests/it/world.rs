@@ -71,7 +71,18 @@ pub(crate) fn merge(
 /// Without the files that name the sources, which differ between places.
 pub(crate) fn model(files: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     let is_model = |name: &str| matches!(name.rsplit('.').next(), Some("safetensors" | "json"));
-    files.into_iter().filter(|(name, _)| is_model(name)).collect()
+    let mut files: Vec<_> = files.into_iter().filter(|(name, _)| is_model(name)).collect();
+    files.iter_mut().for_each(|(_, bytes)| blank_digest(bytes));
+    files
+}
+
+/// Takes out what says where a file's sources lie, and which versions they were.
+fn blank_digest(bytes: &mut [u8]) {
+    let key = b"\"mergesearch.merge\":\"";
+    let header = &bytes[..bytes.len().min(4096)];
+    if let Some(found) = header.windows(key.len()).position(|window| window == key) {
+        bytes[found + key.len()..found + key.len() + 64].fill(b'0');
+    }
 }
 
 /// The names and sizes of two models, and whether their bytes are equal: a difference of megabytes is no use printed.
