@@ -1,6 +1,7 @@
 //! What every file of a merge says of where it came from, in its safetensors metadata.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use mergesearch_recipe::Recipe;
 use sha2::{Digest, Sha256};
@@ -23,10 +24,14 @@ pub(crate) fn metadata(pool: &Pool, recipe: &Recipe) -> Result<Metadata, Error> 
         // Fingerprints are of one length.
         digest.update(fingerprints.get(pool.member(checkpoint)?).map_or("", String::as_str));
     }
-    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut text = String::new();
+    for byte in digest.finalize() {
+        // A String takes every write.
+        let _ = write!(text, "{byte:02x}");
+    }
     let metadata = [
         ("format", "pt".to_owned()),
-        ("mergesearch.merge", digest),
+        ("mergesearch.merge", text),
         ("mergesearch.version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     Ok(metadata.map(|(name, text)| (name.to_owned(), text)).into())

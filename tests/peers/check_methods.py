@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from models import run, tensors
 
 LAYERS = 4
-SHAPES = {"self_attn.q_proj.weight": (48, 48), "mlp.up_proj.weight": (72, 48), "mlp.down_proj.weight": (48, 72),
-          "input_layernorm.weight": (48,)}
+SHAPES = {"self_attn.q_proj.weight": (45, 45), "mlp.up_proj.weight": (71, 45), "mlp.down_proj.weight": (45, 71),
+          "input_layernorm.weight": (45,)}
 # Elements of a method that may lie on the other side of a border, as a share of all.
 FLIPPED = 1e-4
 # Relative to the largest number in the tensor.
@@ -102,12 +102,12 @@ def make_pool(folder: Path) -> None:
     """Four small Llamas of random weights; the first three are the base and a difference of their own."""
     shapes = {f"model.layers.{layer}.{name}": shape for layer in range(LAYERS) for name, shape in SHAPES.items()}
     for part in ("k_proj", "v_proj", "o_proj"):
-        shapes |= {f"model.layers.{layer}.self_attn.{part}.weight": (48, 48) for layer in range(LAYERS)}
-    shapes |= {f"model.layers.{layer}.mlp.gate_proj.weight": (72, 48) for layer in range(LAYERS)}
-    shapes |= {f"model.layers.{layer}.post_attention_layernorm.weight": (48,) for layer in range(LAYERS)}
-    shapes |= {"model.embed_tokens.weight": (101, 48), "model.norm.weight": (48,), "lm_head.weight": (101, 48)}
-    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 48, "intermediate_size": 72,
-              "num_hidden_layers": LAYERS, "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 101,
+        shapes |= {f"model.layers.{layer}.self_attn.{part}.weight": (45, 45) for layer in range(LAYERS)}
+    shapes |= {f"model.layers.{layer}.mlp.gate_proj.weight": (71, 45) for layer in range(LAYERS)}
+    shapes |= {f"model.layers.{layer}.post_attention_layernorm.weight": (45,) for layer in range(LAYERS)}
+    shapes |= {"model.embed_tokens.weight": (101, 45), "model.norm.weight": (45,), "lm_head.weight": (101, 45)}
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 45, "intermediate_size": 71,
+              "num_hidden_layers": LAYERS, "num_attention_heads": 5, "num_key_value_heads": 5, "vocab_size": 101,
               "torch_dtype": "float32", "tie_word_embeddings": False}
     numbers = numpy.random.default_rng(0)
     base = {name: numbers.normal(0, 0.2, shape) for name, shape in shapes.items()}
@@ -158,7 +158,9 @@ def check_equal(label: str, theirs: dict, ours: dict) -> None:
         total += apart.numel()
         flipped += int(far.sum())
         furthest = max(furthest, float(apart[~far].max()) if (~far).any() else 0.0)
-    if flipped > FLIPPED * total:
+    has_border = any(word in label for word in ("ties", "breadcrumbs", "sce", "fusion", "ram"))
+    is_finite = all(bool(tensor.isfinite().all()) for tensor in ours.values())
+    if flipped > (FLIPPED * total if has_border else 0) or not is_finite:
         sys.exit(f"{label}: {flipped} of {total} elements differ by more than {TOLERANCE} of their tensor's largest")
     print(f"{label}: {total} elements within {furthest:.1e} of the largest, {flipped} across a border")
 

@@ -72,7 +72,9 @@ pub(crate) fn merge(
 pub(crate) fn model(files: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     let is_model = |name: &str| matches!(name.rsplit('.').next(), Some("safetensors" | "json"));
     let mut files: Vec<_> = files.into_iter().filter(|(name, _)| is_model(name)).collect();
-    files.iter_mut().for_each(|(_, bytes)| blank_digest(bytes));
+    for (_, bytes) in &mut files {
+        blank_digest(bytes);
+    }
     files
 }
 
