@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from models import run, tensors
 
 LAYERS = 4
-SHAPES = {"self_attn.q_proj.weight": (45, 45), "mlp.up_proj.weight": (71, 45), "mlp.down_proj.weight": (45, 71),
-          "input_layernorm.weight": (45,)}
+SHAPES = {"self_attn.q_proj.weight": (50, 50), "mlp.up_proj.weight": (71, 50), "mlp.down_proj.weight": (50, 71),
+          "input_layernorm.weight": (50,)}
 # Elements of a method that may lie on the other side of a border, as a share of all.
 FLIPPED = 1e-4
 # Relative to the largest number in the tensor.
@@ -102,11 +102,11 @@ def make_pool(folder: Path) -> None:
     """Four small Llamas of random weights; the first three are the base and a difference of their own."""
     shapes = {f"model.layers.{layer}.{name}": shape for layer in range(LAYERS) for name, shape in SHAPES.items()}
     for part in ("k_proj", "v_proj", "o_proj"):
-        shapes |= {f"model.layers.{layer}.self_attn.{part}.weight": (45, 45) for layer in range(LAYERS)}
-    shapes |= {f"model.layers.{layer}.mlp.gate_proj.weight": (71, 45) for layer in range(LAYERS)}
-    shapes |= {f"model.layers.{layer}.post_attention_layernorm.weight": (45,) for layer in range(LAYERS)}
-    shapes |= {"model.embed_tokens.weight": (101, 45), "model.norm.weight": (45,), "lm_head.weight": (101, 45)}
-    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 45, "intermediate_size": 71,
+        shapes |= {f"model.layers.{layer}.self_attn.{part}.weight": (50, 50) for layer in range(LAYERS)}
+    shapes |= {f"model.layers.{layer}.mlp.gate_proj.weight": (71, 50) for layer in range(LAYERS)}
+    shapes |= {f"model.layers.{layer}.post_attention_layernorm.weight": (50,) for layer in range(LAYERS)}
+    shapes |= {"model.embed_tokens.weight": (101, 50), "model.norm.weight": (50,), "lm_head.weight": (101, 50)}
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 50, "intermediate_size": 71,
               "num_hidden_layers": LAYERS, "num_attention_heads": 5, "num_key_value_heads": 5, "vocab_size": 101,
               "torch_dtype": "float32", "tie_word_embeddings": False}
     numbers = numpy.random.default_rng(0)
