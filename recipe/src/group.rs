@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Parameters, TensorPosition};
 
+/// More layers than any model has; some things are made for each one.
+pub(crate) const MOST_LAYERS: u32 = 10_000;
+
 /// A half-open range of transformer layers, `start..end`, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

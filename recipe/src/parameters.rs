@@ -1,48 +1,8 @@
-//! The parameters that methods have besides their weights: names, defaults and ranges, as mergekit has them.
+//! The parameters that methods have besides their weights, with mergekit's names and defaults.
 
 use serde::{Deserialize, Serialize};
 
-use crate::MergeMethod;
-
-/// One number for all checkpoints, or one for each in the recipe's order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum PerCheckpoint {
-    /// The same for all.
-    All(f64),
-    /// One for each checkpoint.
-    Each(Vec<f64>),
-}
-
-impl PerCheckpoint {
-    /// The number of one checkpoint. `None` for a place beyond the list's end.
-    pub fn of(&self, place: usize) -> Option<f64> {
-        match self {
-            Self::All(value) => Some(*value),
-            Self::Each(values) => values.get(place).copied(),
-        }
-    }
-
-    fn values(&self) -> &[f64] {
-        match self {
-            Self::All(value) => std::slice::from_ref(value),
-            Self::Each(values) => values,
-        }
-    }
-}
-
-/// What is done with the differences that a sparsifying method keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rescale {
-    /// Nothing.
-    None,
-    /// Divided by the fraction that is kept, for random methods by each element's probability of being kept: the sum is
-    /// as before on average, as in the papers of DARE and DELLA.
-    Inverse,
-    /// Multiplied so that the sum of magnitudes is as before, as mergekit does.
-    L1,
-}
+use crate::{MergeMethod, Parameter, PerCheckpoint, Rescale};
 
 /// A method's parameters besides its weights. Those that the method doesn't know are refused; those left out have the
 /// defaults that the methods of this type give.
@@ -109,82 +69,6 @@ pub struct Parameters {
     pub agreement: Option<u32>,
 }
 
-/// A parameter by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "documented at the fields of the same names in `Parameters`")]
-pub enum Parameter {
-    Lambda,
-    Density,
-    Gamma,
-    Epsilon,
-    Normalize,
-    Rescale,
-    T,
-    SelectTopk,
-    FilterWise,
-    NuslerpFlatten,
-    NuslerpRowWise,
-    MaxIter,
-    Tol,
-    Eps,
-    R,
-    Alpha,
-    MaskLambda,
-    Agreement,
-}
-
-impl Parameter {
-    /// The name in recipes and, for those it has, in mergekit's YAML.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lambda => "lambda",
-            Self::Density => "density",
-            Self::Gamma => "gamma",
-            Self::Epsilon => "epsilon",
-            Self::Normalize => "normalize",
-            Self::Rescale => "rescale",
-            Self::T => "t",
-            Self::SelectTopk => "select_topk",
-            Self::FilterWise => "filter_wise",
-            Self::NuslerpFlatten => "nuslerp_flatten",
-            Self::NuslerpRowWise => "nuslerp_row_wise",
-            Self::MaxIter => "max_iter",
-            Self::Tol => "tol",
-            Self::Eps => "eps",
-            Self::R => "r",
-            Self::Alpha => "alpha",
-            Self::MaskLambda => "mask_lambda",
-            Self::Agreement => "agreement",
-        }
-    }
-
-    /// Whether it is on or off.
-    pub(crate) const fn is_switch(self) -> bool {
-        matches!(
-            self,
-            Self::Normalize | Self::Rescale | Self::FilterWise | Self::NuslerpFlatten | Self::NuslerpRowWise
-        )
-    }
-
-    /// Whether it counts something.
-    pub(crate) const fn is_whole(self) -> bool {
-        matches!(self, Self::MaxIter | Self::Agreement)
-    }
-
-    /// Whether one value makes sense, and in words what would.
-    fn range(self) -> (fn(f64) -> bool, &'static str) {
-        match self {
-            Self::Density | Self::SelectTopk => {
-                (|value| value > 0.0 && value <= 1.0, "more than 0 and at most 1")
-            }
-            Self::Gamma => (|value| (0.0..1.0).contains(&value), "at least 0 and less than 1"),
-            Self::MaxIter | Self::Agreement => (|value| value >= 1.0, "at least 1"),
-            Self::Lambda => (f64::is_finite, "a finite number"),
-            _ => (|value| value.is_finite() && value >= 0.0, "a finite number of at least 0"),
-        }
-    }
-}
-
 impl Parameters {
     /// The parameters that are given, each with its numbers; those of switches are 0 and 1, as is whether anything is
     /// rescaled.
@@ -235,6 +119,18 @@ impl Parameters {
             (Parameter::Agreement, count(agreement)),
         ];
         all.into_iter().filter_map(|(parameter, values)| Some((parameter, values?))).collect()
+    }
+
+    /// What a parameter comes to, given or by default: one number, or one for each checkpoint. `None` for those that the method
+    /// doesn't know, and those without default that aren't given.
+    pub(crate) fn effective(
+        &self,
+        method: MergeMethod,
+        parameter: Parameter,
+        checkpoints: usize,
+    ) -> Option<Vec<f64>> {
+        let all = self.resolved(method, checkpoints).given();
+        all.into_iter().find(|(found, _)| *found == parameter).map(|(_, values)| values)
     }
 
     /// Sets a parameter to a number, or to one for each checkpoint, with 1 for a switch that is on, and for rescaling as
@@ -321,11 +217,7 @@ impl Parameters {
 
     /// What is done with kept differences.
     pub fn rescale(&self, method: MergeMethod) -> Rescale {
-        let random = matches!(
-            method,
-            MergeMethod::DareLinear | MergeMethod::DareTies | MergeMethod::Della | MergeMethod::DellaLinear
-        );
-        self.rescale.unwrap_or(if random { Rescale::Inverse } else { Rescale::None })
+        self.rescale.unwrap_or(if method.is_random() { Rescale::Inverse } else { Rescale::None })
     }
 
     /// The fraction of elements that `sce` merges.
@@ -333,7 +225,7 @@ impl Parameters {
         self.select_topk.unwrap_or(1.0)
     }
 
-    /// What `nuslerp` takes for a vector, and `model_stock` for one when `filter_wise`.
+    /// Whether `model_stock` gives each row an angle of its own.
     pub fn filter_wise(&self) -> bool {
         self.filter_wise.unwrap_or(false)
     }

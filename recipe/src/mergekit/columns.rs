@@ -67,24 +67,22 @@ impl Columns {
             Some((name, default)) => shared(name, Some(f64::from(u8::from(default))))?,
             None => Vec::new(),
         };
+        let default = |parameter| {
+            let values = Parameters::default().effective(method, parameter, scopes.sources.len());
+            values.and_then(|values| values.first().copied())
+        };
         let mut parameters = Vec::new();
         for parameter in language::shared(method) {
             let name = parameter.as_str();
             if given(name) {
-                parameters.push((parameter, vec![shared(name, None)?]));
+                parameters.push((parameter, vec![shared(name, default(parameter))?]));
             }
         }
-        let defaults = Parameters::default();
         for parameter in language::of_models(method) {
             let name = parameter.as_str();
             let own = |source: &SourceScope<'_>| source.settings.is_some_and(|own| own.contains_key(name));
             if given(name) || scopes.sources.iter().any(own) {
-                let default = match parameter {
-                    Parameter::Gamma => defaults.gamma(0),
-                    Parameter::Epsilon => defaults.epsilon(method, 0),
-                    _ => defaults.density(0),
-                };
-                let each = places.clone().map(|place| of_source(place, name, Some(default)));
+                let each = places.clone().map(|place| of_source(place, name, default(parameter)));
                 parameters.push((parameter, each.collect::<Result<_, _>>()?));
             }
         }

@@ -52,8 +52,9 @@ pub enum MergekitError {
         /// What is wrong with it, or was expected.
         reason: String,
     },
-    /// Gradients over `models` stand for one value per layer: count the layers of this checkpoint and read again.
-    #[error("mergekit YAML: gradients need the number of layers, to be counted in {uri}")]
+    /// Gradients over `models` stand for one value per layer, and slices may leave the last layers out: count the layers of
+    /// this checkpoint and read again.
+    #[error("mergekit YAML: gradients and slices need the number of layers, to be counted in {uri}")]
     LayersNeeded {
         /// The first checkpoint.
         uri: String,

@@ -48,6 +48,18 @@ impl<'a> Pool<'a> {
         self.checkpoints.iter().position(|checkpoint| checkpoint.uri == uri)
     }
 
+    /// Whether the source is the base that differences are taken from.
+    pub(super) fn is_base(&self, source: &Source) -> bool {
+        let uri = to_uri(&source.model, self.folder).ok();
+        uri.is_some() && self.base.as_ref().map(|base| &base.uri) == uri.as_ref()
+    }
+
+    /// The error that asks for the number of layers of the first checkpoint.
+    pub(super) fn layers_needed(&self) -> MergekitError {
+        let uri = self.checkpoints.first().map(|first| first.uri.clone()).unwrap_or_default();
+        MergekitError::LayersNeeded { uri }
+    }
+
     /// Whose tokenizer is asked for; `None` when it is the recipe's default.
     pub(super) fn tokenizer(&self, document: &Document) -> Result<Option<CheckpointName>, MergekitError> {
         let (key, source) = tokenizer_source(document)?;

@@ -13,7 +13,7 @@ use crate::{Dtype, MergeMethod, Recipe};
 ///
 /// `folder` is the absolute path of the folder that the YAML lies in; relative model paths (`./a`) start there. Model
 /// paths become `file://` URIs, and checkpoints are named after the last part of their paths. `layer_count` is only
-/// needed for gradients over `models`; without it they are refused with [`MergekitError::LayersNeeded`], which says
+/// needed for gradients over `models` and for slices in the models' order; without it they are refused with [`MergekitError::LayersNeeded`], which says
 /// where to count.
 pub fn read(text: &str, folder: &str, layer_count: Option<u32>) -> Result<Recipe, MergekitError> {
     let document = Document::parse(text)?;

@@ -4,10 +4,8 @@ use super::columns::{Columns, Scopes, SourceScope};
 use super::document::{Document, Settings, Slice, Source, unknown_key};
 use super::pool::Pool;
 use super::{MergekitError, language};
+use crate::group::MOST_LAYERS;
 use crate::{Group, LayerRange, MergeMethod, Selection};
-
-/// More layers than any model has; a gradient makes groups for each one.
-const MOST_LAYERS: u32 = 10_000;
 
 /// A run of layers that are merged from the same sources: a slice, or all of `models`.
 struct Run<'a> {
@@ -69,7 +67,7 @@ fn slice_runs<'a>(
     layer_count: Option<u32>,
 ) -> Result<(Vec<Run<'a>>, Vec<LayerRange>), MergekitError> {
     let slices = document.slices.as_deref().unwrap_or_default();
-    let (mut runs, mut stack, mut next) = (Vec::new(), Vec::new(), 0);
+    let (mut runs, mut stack, mut next) = (Vec::new(), Vec::new(), 0_u32);
     for (index, slice) in slices.iter().enumerate() {
         let key = format!("slices.{index}");
         check_names(method, &format!("{key}.parameters"), slice.parameters.as_ref(), false)?;
@@ -83,16 +81,31 @@ fn slice_runs<'a>(
         if method == MergeMethod::Passthrough && present != 1 {
             return refused("passthrough takes one model in each slice".to_owned());
         }
-        let layers = LayerRange { start: next, end: next + (from.end - from.start) };
+        if method.may_have_base()
+            && pool.base.is_some()
+            && !slice.sources.iter().any(|source| pool.is_base(source))
+        {
+            return refused(
+                "without the base, mergekit takes no differences here; expected it in each slice".to_owned(),
+            );
+        }
+        let layers = LayerRange { start: next, end: next.saturating_add(from.end - from.start) };
         next = layers.end;
+        if next > MOST_LAYERS {
+            return refused(format!("the slices stack more than {MOST_LAYERS} layers, expected fewer"));
+        }
         let outermost = index == 0 || index + 1 == slices.len();
         let (settings, layers) = (slice.parameters.as_ref(), Some(layers));
         runs.push(Run { key, sources, settings, layers, whole: false, outermost });
         stack.push(from);
     }
     let in_order = runs.iter().map(|run| run.layers).eq(stack.iter().copied().map(Some));
-    let all = layer_count.is_none_or(|count| count == next);
-    Ok((runs, if in_order && all { Vec::new() } else { stack }))
+    if !in_order {
+        return Ok((runs, stack));
+    }
+    // The models' own order up to the end, or a cut before it.
+    let count = layer_count.ok_or_else(|| pool.layers_needed())?;
+    Ok((runs, if count == next { Vec::new() } else { stack }))
 }
 
 /// The layers that a slice's sources take, the same for all of them.
@@ -168,9 +181,7 @@ impl Run<'_> {
         if !columns.has_gradient() {
             return add(selected, false, 0.0);
         }
-        let LayerRange { start, end } = self.layers.ok_or_else(|| MergekitError::LayersNeeded {
-            uri: pool.checkpoints.first().map(|first| first.uri.clone()).unwrap_or_default(),
-        })?;
+        let LayerRange { start, end } = self.layers.ok_or_else(|| pool.layers_needed())?;
         for layer in start..end {
             let steps = end - start - 1;
             let place = if steps == 0 { 1.0 } else { f64::from(layer - start) / f64::from(steps) };

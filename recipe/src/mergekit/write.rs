@@ -76,8 +76,15 @@ struct Models {
     paths: Vec<String>,
     base: Option<String>,
     tokenizer: Option<String>,
-    /// Whether the base stands in the list with weight 0, only for its config and tokenizer.
-    lists_base: bool,
+    /// The base as it stands in a list: in any list with weight 0, only for its config and tokenizer, or in slices, which
+    /// mergekit doesn't add it to by itself.
+    listed_base: Option<ListedBase>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum ListedBase {
+    WithoutWeight,
+    InSlices,
 }
 
 impl Models {
@@ -105,15 +112,19 @@ impl Models {
             };
             Some(donor.clone()).filter(|donor| method == MergeMethod::Linear || is_listed(donor))
         };
-        let lists_base =
-            method == MergeMethod::Linear && base.as_ref().is_some_and(|base| !paths.contains(base));
+        let is_apart = base.as_ref().is_some_and(|base| !paths.contains(base));
+        let listed_base = if is_own {
+            Some(ListedBase::InSlices)
+        } else {
+            (method == MergeMethod::Linear && is_apart).then_some(ListedBase::WithoutWeight)
+        };
         let all: BTreeSet<&String> = paths.iter().collect();
         if all.len() < paths.len() || is_own && base.as_ref().is_some_and(|base| all.contains(base)) {
             let reason = "mergekit takes a model only once, expected checkpoints at different places";
             return Err(MergekitError::refused("models", reason));
         }
         let tokenizer = Some(donor).filter(|donor| base.as_ref() != Some(donor));
-        Ok(Self { paths, base, tokenizer, lists_base })
+        Ok(Self { paths, base, tokenizer, listed_base })
     }
 
     fn sources(
@@ -145,6 +156,12 @@ impl Models {
                         .weights
                         .iter()
                         .any(|weight| *weight != 0.0 && weight.to_bits() != first.to_bits()),
+                    // Of one model, scaled by 0 or not.
+                    MergeMethod::Passthrough => group
+                        .weights
+                        .iter()
+                        .enumerate()
+                        .any(|(other, weight)| other != place && *weight != 0.0),
                     _ => weight_of(group) == 0.0,
                 };
                 if groups.any(|group| differs(group)) {
@@ -157,21 +174,28 @@ impl Models {
                 parameters.insert(name.to_owned(), setting(rules, weight_of));
             }
             for parameter in language::of_models(method) {
-                let value = |group: &Group| match parameter {
-                    Parameter::Gamma => group.parameters.gamma(place),
-                    Parameter::Epsilon => group.parameters.epsilon(method, place),
-                    _ => group.parameters.density(place),
-                };
+                let value = |group: &Group| effective(recipe, group, parameter, place);
                 if rules.iter().flat_map(|(_, groups)| groups).any(|group| is_given(group, parameter)) {
                     parameters.insert(parameter.as_str().to_owned(), setting(rules, value));
                 }
             }
             sources.push(source(model, parameters));
         }
-        if self.lists_base
-            && let Some(base) = &self.base
+        if method == MergeMethod::Passthrough
+            && sources.is_empty()
+            && let Some(model) = self.paths.first()
         {
-            sources.push(source(base, Settings::from([("weight".to_owned(), Setting::Number(0.0))])));
+            // Nothing but zeros, which still have a shape.
+            sources.push(source(model, Settings::from([("scale".to_owned(), Setting::Number(0.0))])));
+        }
+        match (self.listed_base, &self.base) {
+            (Some(ListedBase::WithoutWeight), Some(base)) => {
+                sources.push(source(base, Settings::from([("weight".to_owned(), Setting::Number(0.0))])));
+            }
+            (Some(ListedBase::InSlices), Some(base)) if layers.is_some() => {
+                sources.push(source(base, Settings::new()));
+            }
+            _ => {}
         }
         Ok(sources)
     }
@@ -179,6 +203,12 @@ impl Models {
 
 fn is_given(group: &Group, parameter: Parameter) -> bool {
     group.parameters.given().iter().any(|(given, _)| *given == parameter)
+}
+
+/// What a group's parameter comes to for a checkpoint; one that holds for all has only the first place.
+fn effective(recipe: &Recipe, group: &Group, parameter: Parameter, place: usize) -> f64 {
+    let values = group.parameters.effective(recipe.method, parameter, recipe.checkpoints.len());
+    values.and_then(|values| values.get(place).copied()).unwrap_or_default()
 }
 
 /// The parameters that are not any one model's.
@@ -193,13 +223,7 @@ fn shared_settings(recipe: &Recipe, rules: &[GroupRule<'_>]) -> Result<Settings,
         if !recipe.groups.iter().any(|group| is_given(group, parameter)) {
             continue;
         }
-        // A group that is silent has the default, which is one of the resolved.
-        let value = |group: &Group| {
-            let resolved = group.parameters.resolved(method, recipe.checkpoints.len()).given();
-            let found = resolved.into_iter().find(|(given, _)| *given == parameter);
-            found.and_then(|(_, values)| values.first().copied()).unwrap_or_default()
-        };
-        let found = setting(rules, value);
+        let found = setting(rules, |group| effective(recipe, group, parameter, 0));
         let found = match (parameter.is_switch(), parameter.is_whole(), &found) {
             (true, _, Setting::Number(number)) => Setting::Switch(*number != 0.0),
             (_, true, Setting::Number(number)) => Setting::Whole(*number as i64),

@@ -336,6 +336,46 @@ fn slices_stack_layers(#[case] slices: &str, #[case] stack: &[(u32, u32)], #[cas
     assert_eq!(last.weights, expected);
 }
 
+/// Whether the slices are the whole model can't be known without its layers.
+#[test]
+fn slices_in_the_models_order_ask_for_its_layers() {
+    let text = "merge_method: passthrough\nslices: [{sources: [{model: /pool/a, layer_range: [0, 3]}]}]\n";
+    let needed = MergekitError::LayersNeeded { uri: "file:///pool/a".to_owned() };
+    assert_eq!(read(text, "/", None).unwrap_err(), needed);
+}
+
+#[test]
+fn slices_without_the_base_are_refused_where_it_is_optional() {
+    let sources = "{model: /pool/a, layer_range: [0, 4]}, {model: /pool/b, layer_range: [0, 4]}";
+    let text = |more: &str| {
+        format!(
+            "merge_method: multislerp\nbase_model: /pool/base\nparameters: {{weight: 0.5}}\n\
+             slices: [{{sources: [{sources}{more}]}}]\n"
+        )
+    };
+    assert!(read(&text(", {model: /pool/base, layer_range: [0, 4]}"), "/", Some(4)).is_ok());
+    let error = read(&text(""), "/", Some(4)).unwrap_err().to_string();
+    assert!(error.contains("slices.0.sources: without the base"), "{error}");
+}
+
+#[test]
+fn slices_stack_only_so_many_layers() {
+    let slice = "{sources: [{model: /pool/a, layer_range: [0, 9000]}]}";
+    let text = format!("merge_method: passthrough\nslices: [{slice}, {slice}]\n");
+    let error = read(&text, "/", None).unwrap_err().to_string();
+    assert!(error.contains("slices.1.sources: the slices stack more than 10000 layers"), "{error}");
+}
+
+#[test]
+fn shared_parameters_with_filters_fall_back_to_their_defaults() {
+    let recipe = parse(
+        "merge_method: task_arithmetic\nbase_model: /pool/base\nmodels: [{model: /pool/a}]\n\
+         parameters: {weight: 1, lambda: [{filter: mlp, value: 2}]}\n",
+    );
+    let lambda = |tensor: &str| recipe.group_for(tensor, Some(4)).unwrap().parameters.lambda;
+    assert_eq!((lambda("layers.0.mlp.x"), lambda("layers.0.norm")), (Some(2.0), Some(1.0)));
+}
+
 #[test]
 fn layers_that_no_model_has_are_refused() {
     let text = "merge_method: passthrough\nslices: [{sources: [{model: /pool/a, layer_range: [2, 5]}]}]\n";

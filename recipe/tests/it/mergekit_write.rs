@@ -288,6 +288,32 @@ proptest! {
     }
 }
 
+/// mergekit adds the base to models by itself, but not to slices.
+#[rstest]
+#[case(MergeMethod::TaskArithmetic)]
+#[case(MergeMethod::Multislerp)]
+#[case(MergeMethod::Nuslerp)]
+fn slices_list_the_base(#[case] method: MergeMethod) {
+    let groups =
+        vec![group(Some((0, 2)), false, None, &[0.25, 0.75]), group(Some((2, 4)), false, None, &[0.5, 0.5])];
+    let mut recipe = recipe(method, groups);
+    recipe.base = Some(checkpoint("base"));
+    let text = write(&recipe, Some(LAYERS)).unwrap();
+    assert_eq!(text.matches("- model: /pool/base\n").count(), 2, "{text}");
+    assert_same_merge(&recipe, &read(&text, "/", Some(LAYERS)).unwrap());
+}
+
+#[test]
+fn layers_scaled_to_zeros_are_written() {
+    let groups =
+        vec![group(Some((0, 4)), false, Some("o_proj"), &[0.0, 0.0]), group(None, false, None, &[0.0, 1.0])];
+    let mut recipe = recipe(MergeMethod::Passthrough, groups);
+    recipe.tokenizer_from = Some("b".try_into().unwrap());
+    let again = read(&write(&recipe, Some(LAYERS)).unwrap(), "/", Some(LAYERS)).unwrap();
+    let scale = |tensor: &str| again.group_for(tensor, Some(LAYERS)).unwrap().weights.clone();
+    assert_eq!((scale("model.layers.1.o_proj.weight"), scale("model.norm.weight")), (vec![0.0], vec![1.0]));
+}
+
 #[test]
 fn stacked_layers_are_written_as_slices() {
     let mut recipe = recipe(
