@@ -50,6 +50,16 @@ impl Job {
         }
     }
 
+    /// The job with one of its methods alone, which decides how the tensor is cut while it's measured: what is measured must
+    /// not depend on the merges beside it.
+    pub(crate) fn alone(&self, method: &Method) -> Self {
+        let work = match &self.work {
+            Work::Copy => Work::Copy,
+            Work::Merge(_, float) => Work::Merge(vec![method.clone()], *float),
+        };
+        Self { work, ..self.clone() }
+    }
+
     /// How often the members are read.
     pub(crate) fn passes(&self) -> u64 {
         // Several merges are measured one after the other and combined together.
@@ -77,13 +87,12 @@ pub(crate) fn jobs(pool: &Pool, recipes: &[Recipe]) -> Result<Vec<Arc<Job>>, Err
             return Err(Error::DifferentRecipes { field });
         }
     }
+    let layers = layer_count(pool, first);
     let all = first.checkpoints.iter().chain(&first.base);
     let members: Vec<usize> = all.map(|checkpoint| pool.member(checkpoint)).collect::<Result<_, _>>()?;
     outputs(pool, first)?
         .into_iter()
-        .map(|(name, place)| {
-            job(recipes, &members, layer_count(pool, first), name, place, &pool.tensors[place]).map(Arc::new)
-        })
+        .map(|(name, place)| job(recipes, &members, layers, name, place, &pool.tensors[place]).map(Arc::new))
         .collect()
 }
 

@@ -176,12 +176,16 @@ pub async fn merge_all(
     let config = carried::config(&donor.config, main_float(&jobs), stacked_layers(first).as_deref());
     let mut reports = Vec::new();
     for (place, folder) in folders.iter().enumerate() {
-        let complete = folder.complete(stores, &layout, config.clone(), in_parts).await?;
         let found: Vec<NotFinite> = found.iter().map(|found| found[place]).collect();
-        let written = ours.iter().map(|&shard| folder.size(&layout, shard)).sum();
-        let mut report = report(&jobs, &layout, &found);
-        (report.bytes_read, report.bytes_written, report.complete) = (bytes_read, written, complete);
-        reports.push(report);
+        reports.push(MergeReport {
+            bytes_read,
+            bytes_written: ours.iter().map(|&shard| folder.size(&layout, shard)).sum(),
+            complete: folder.complete(stores, &layout, config.clone(), in_parts).await?,
+            nan: found.iter().map(|found| found.nan).sum(),
+            infinite: found.iter().map(|found| found.infinite).sum(),
+            shards: layout.shards.iter().map(|shard| shard.file.clone()).collect(),
+            warnings: warning(&jobs, &found).into_iter().collect(),
+        });
     }
     Ok(reports)
 }
@@ -193,22 +197,11 @@ pub(crate) fn layout(jobs: &[Arc<Job>], options: &MergeOptions) -> Layout {
     Layout::plan(&tensors, options.max_shard_size, parts)
 }
 
-fn report(jobs: &[Arc<Job>], layout: &Layout, found: &[NotFinite]) -> MergeReport {
-    let first = jobs.iter().zip(found).find(|(_, found)| **found != NotFinite::default());
-    let warnings = first.map(|(job, found)| Warning::NotFinite {
-        tensor: job.output.name.clone(),
-        nan: found.nan,
-        infinite: found.infinite,
-    });
-    MergeReport {
-        bytes_read: 0,
-        bytes_written: 0,
-        complete: false,
-        nan: found.iter().map(|found| found.nan).sum(),
-        infinite: found.iter().map(|found| found.infinite).sum(),
-        shards: layout.shards.iter().map(|shard| shard.file.clone()).collect(),
-        warnings: warnings.into_iter().collect(),
-    }
+/// The first tensor with numbers that aren't finite.
+fn warning(jobs: &[Arc<Job>], found: &[NotFinite]) -> Option<Warning> {
+    let (job, found) = jobs.iter().zip(found).find(|(_, found)| **found != NotFinite::default())?;
+    let (tensor, nan, infinite) = (job.output.name.clone(), found.nan, found.infinite);
+    Some(Warning::NotFinite { tensor, nan, infinite })
 }
 
 /// Bytes of tensors that a job reads, in all its passes.

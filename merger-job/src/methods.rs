@@ -1,6 +1,6 @@
 //! The methods as the merger makes them: from a recipe's group to what has to be measured and how elements are combined.
 
-use mergesearch_recipe::{Group, MergeMethod, Recipe, Rescale};
+use mergesearch_recipe::{Group, MergeMethod, Parameter, Recipe, Rescale};
 
 use crate::kernel::{Formula, Keep, Rows, Stream, Term};
 use crate::sphere::Rule;
@@ -222,10 +222,8 @@ fn sparse(
         };
         PlannedTerm { slot: slot_of(place), weight: group.weights[place], drop, rescale }
     });
-    let elects = matches!(
-        method,
-        MergeMethod::Ties | MergeMethod::DareTies | MergeMethod::Della | MergeMethod::BreadcrumbsTies
-    );
+    // Those that elect signs are those that may divide by the weights of who agrees.
+    let elects = method.takes(Parameter::Normalize);
     SparsePlan {
         base: slot_of(recipe.checkpoints.len()),
         terms: terms.collect(),

@@ -55,12 +55,15 @@ pub async fn publish_all(
     publication: &Publication,
 ) -> Result<Vec<MergeReport>, Error> {
     let (mut mergings, mut warnings) = (Vec::new(), Vec::new());
+    // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
+    let float = match merges {
+        [(recipe, _), ..] => main_float(&jobs(pool, std::slice::from_ref(*recipe))?),
+        [] => None,
+    };
     for &(recipe, output) in merges {
         let yaml = recipe.to_yaml()?;
         let readme = card::write(publication, pool, recipe, &yaml);
         let mut beside = vec![("README.md", Bytes::from(readme)), (RECIPE, Bytes::from(yaml))];
-        // Told the output's type, mergekit computes in float32; else in the models' own, which loses bits.
-        let float = main_float(&jobs(pool, std::slice::from_ref(recipe))?);
         let explicit = Recipe { dtype: recipe.dtype.or_else(|| float.map(Into::into)), ..recipe.clone() };
         warnings.push(match mergekit::write(&explicit, pool.layer_count()) {
             Ok(yaml) => {

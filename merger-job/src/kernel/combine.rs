@@ -1,6 +1,6 @@
 //! Combines one chunk into one or several outputs, each source decoded once.
 
-use super::{Chunk, Formula, State, TILE, Tile};
+use super::{Chunk, Formula, State, TILE};
 use crate::element::Float;
 use crate::simd::{self, Kernel};
 
@@ -36,12 +36,10 @@ impl Kernel for Combine<'_, '_, '_> {
     #[inline(always)]
     fn run(self) {
         let Self { chunk, outputs } = self;
-        let mut sources: Vec<Tile> = vec![[0.0; TILE]; chunk.sources.len()];
+        let mut sources = chunk.tiles_of_slots();
         let mut result = [0.0; TILE];
         for (start, count) in chunk.tiles() {
-            for (slot, tile) in sources.iter_mut().enumerate() {
-                chunk.decode(slot, start, count, tile);
-            }
+            chunk.decode_all((start, count), &mut sources);
             for output in &mut *outputs {
                 output.formula.tile(chunk, &sources, (start, count), output.state, &mut result);
                 let width = output.float.bytes();

@@ -1,6 +1,6 @@
 //! The border between the largest numbers of a tensor and the rest.
 
-use super::{Chunk, Series, TILE, Tile};
+use super::{Chunk, Series, TILE};
 use crate::simd::{self, Kernel};
 
 /// What magnitudes are ranked by: the bits of the magnitude in f32, which are in the order of the magnitudes. NaN ranks
@@ -32,15 +32,26 @@ impl Cut {
     /// Every element.
     pub(crate) const EVERYTHING: Self = Self { at_least: 0, tied: None };
 
-    /// Whether the element of this key is among the largest, when `seen` equal ones came before it; counts it as seen.
+    /// Which of a tile's elements are among the largest, when `seen` equal ones came before the tile; adds the tile's.
+    /// Without `seen`, of a cut without ties, only keys count. Places from `count` on say nothing.
     #[inline(always)]
-    pub(crate) fn takes(&self, key: u32, seen: &mut u64) -> bool {
-        match self.tied {
-            Some(tied) if key == tied.key => {
-                *seen += 1;
-                *seen <= tied.first
+    pub(crate) fn mark(
+        &self,
+        keys: &[u32; TILE],
+        count: usize,
+        seen: Option<&mut u64>,
+        marked: &mut [bool; TILE],
+    ) {
+        for place in 0..TILE {
+            marked[place] = keys[place] >= self.at_least;
+        }
+        if let (Some(tied), Some(seen)) = (self.tied, seen) {
+            for place in 0..count {
+                if keys[place] == tied.key {
+                    marked[place] = *seen < tied.first;
+                    *seen += 1;
+                }
             }
-            _ => key >= self.at_least,
         }
     }
 }
@@ -62,12 +73,10 @@ impl Kernel for CountTies<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Self { chunk, tied, counts } = self;
-        let mut sources: Vec<Tile> = vec![[0.0; TILE]; chunk.sources.len()];
+        let mut sources = chunk.tiles_of_slots();
         let mut keys = [0; TILE];
         for (start, count) in chunk.tiles() {
-            for (slot, tile) in sources.iter_mut().enumerate() {
-                chunk.decode(slot, start, count, tile);
-            }
+            chunk.decode_all((start, count), &mut sources);
             for ((series, cut), total) in tied.iter().zip(&mut *counts) {
                 let Some(tied) = cut.tied else { continue };
                 series.keys(chunk, &sources, (start, count), &mut keys);

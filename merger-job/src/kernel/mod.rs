@@ -12,13 +12,15 @@ mod combine;
 mod cut;
 mod formula;
 mod rows;
+mod series;
 mod sparse;
 mod stream;
 
 pub(crate) use combine::{Output, combine};
 pub(crate) use cut::{Cut, Tied, count_ties, key};
-pub(crate) use formula::{Formula, Series, State, Term};
+pub(crate) use formula::{Formula, State, Term};
 pub(crate) use rows::Rows;
+pub(crate) use series::Series;
 pub(crate) use sparse::{Keep, Sparse, SparseTerm};
 pub(crate) use stream::Stream;
 
@@ -54,6 +56,20 @@ impl Chunk<'_> {
     pub(crate) fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let elements = self.elements;
         (0..elements.div_ceil(TILE)).map(move |tile| (tile * TILE, TILE.min(elements - tile * TILE)))
+    }
+
+    /// A tile for each slot, to be read into by [`Chunk::decode_all`].
+    #[inline(always)]
+    pub(crate) fn tiles_of_slots(&self) -> Vec<Tile> {
+        vec![[0.0; TILE]; self.sources.len()]
+    }
+
+    /// Reads one tile of every slot.
+    #[inline(always)]
+    pub(crate) fn decode_all(&self, (start, count): (usize, usize), tiles: &mut [Tile]) {
+        for (slot, tile) in tiles.iter_mut().enumerate() {
+            self.decode(slot, start, count, tile);
+        }
     }
 
     /// Reads one tile of a slot; what lies past the chunk's end keeps what was there.

@@ -2,9 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::formula::Series;
 use super::stream::{draw, is_kept};
-use super::{Chunk, Cut, State, Stream, TILE, Tile, key};
+use super::{Chunk, Cut, Series, State, Stream, TILE, Tile, key};
 
 /// `base + lambda sum`, the sum that of the kept differences by weight, of those that agree in sign if signs are elected.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,13 +118,15 @@ impl Sparse {
                 deltas[place] = values[place] - base[place];
             }
             let mut divisor = term.divisor;
+            let keys = |deltas: &Tile| std::array::from_fn(|place| key(deltas[place]));
             match &term.keep {
                 Keep::All => {}
-                Keep::Largest(cut) => within(cut, deltas, count, seen_of(cut, &mut seen), &mut kept),
+                Keep::Largest(cut) => cut.mark(&keys(deltas), count, seen_of(cut, &mut seen), &mut kept),
                 Keep::Between { outliers, largest } => {
                     let mut dropped = [false; TILE];
-                    within(outliers, deltas, count, seen_of(outliers, &mut seen), &mut dropped);
-                    within(largest, deltas, count, seen_of(largest, &mut seen), &mut kept);
+                    let keys = keys(deltas);
+                    outliers.mark(&keys, count, seen_of(outliers, &mut seen), &mut dropped);
+                    largest.mark(&keys, count, seen_of(largest, &mut seen), &mut kept);
                     for place in 0..TILE {
                         kept[place] &= !dropped[place];
                     }
@@ -203,22 +204,6 @@ impl Sparse {
 #[inline(always)]
 fn seen_of<'a>(cut: &Cut, seen: &mut impl Iterator<Item = &'a mut u64>) -> Option<&'a mut u64> {
     cut.tied.and_then(|_| seen.next())
-}
-
-/// Which differences of the tile are among the cut's.
-#[inline(always)]
-fn within(cut: &Cut, deltas: &Tile, count: usize, seen: Option<&mut u64>, kept: &mut [bool; TILE]) {
-    for place in 0..TILE {
-        kept[place] = key(deltas[place]) >= cut.at_least;
-    }
-    if let (Some(tied), Some(seen)) = (cut.tied, seen) {
-        for place in 0..count {
-            if key(deltas[place]) == tied.key {
-                kept[place] = *seen < tied.first;
-                *seen += 1;
-            }
-        }
-    }
 }
 
 /// `density - epsilon` for the smallest magnitude of a row, `density + epsilon` for the largest, linear in between by rank;

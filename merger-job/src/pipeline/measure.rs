@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mergesearch_recipe::Rescale;
 
 use super::Pipeline;
-use super::round::Round;
+use super::input::Stretch;
+use super::round::{ALL_THREADS, Round};
 use crate::Error;
 use crate::job::Job;
 use crate::kernel::{Cut, Formula, Keep, Series, Sparse, SparseTerm, State, Term};
@@ -125,8 +126,7 @@ impl Pipeline {
 
     async fn fusion(self: &Arc<Self>, job: &Arc<Job>) -> Result<Formula, Error> {
         let mut rows = Vec::new();
-        let threads = usize::MAX >> 4;
-        let work = |stretch: &super::input::Stretch, _: &[u64]| {
+        let work = |stretch: &Stretch, _: &[u64]| {
             let mut found = Vec::new();
             stretch.each_chunk(|chunk| {
                 found.extend(divergences(chunk));
@@ -134,8 +134,10 @@ impl Pipeline {
             })?;
             Ok(found)
         };
-        self.round(job, Round { tied: Vec::new(), threads, work }, |found: Vec<f64>| rows.extend(found))
-            .await?;
+        self.round(job, Round { tied: Vec::new(), threads: ALL_THREADS, work }, |found: Vec<f64>| {
+            rows.extend(found)
+        })
+        .await?;
         let divergences: Arc<[f64]> = rows.into();
         let elements = job.elements();
         // Order statistics from below, as ranks from above.
@@ -173,7 +175,7 @@ impl Pipeline {
     ) -> Result<Census, Error> {
         let census = Arc::new(census);
         let counted = Arc::clone(&census);
-        let work = move |stretch: &super::input::Stretch, _: &[u64]| {
+        let work = move |stretch: &Stretch, _: &[u64]| {
             stretch.each_chunk(|chunk| {
                 counted.count(chunk);
                 Ok(())
@@ -188,7 +190,7 @@ impl Pipeline {
         let mut totals = Totals::new(what.count());
         let unit = unit(job.needs_rows(), job.row() as usize);
         let tied = what.formula().into_iter().flat_map(Formula::tied).collect();
-        let work = move |stretch: &super::input::Stretch, seen: &[u64]| {
+        let work = move |stretch: &Stretch, seen: &[u64]| {
             let mut state = what.formula().map(|formula| State::new(formula, seen, stretch.first));
             let mut found = Vec::new();
             stretch.each_chunk(|chunk| {
@@ -197,8 +199,8 @@ impl Pipeline {
             })?;
             Ok(found)
         };
-        let threads = usize::MAX >> 4;
-        self.round(job, Round { tied, threads, work }, |found: Vec<f64>| totals.push(&found)).await?;
+        self.round(job, Round { tied, threads: ALL_THREADS, work }, |found: Vec<f64>| totals.push(&found))
+            .await?;
         Ok(totals.values())
     }
 }

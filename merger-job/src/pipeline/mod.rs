@@ -151,7 +151,8 @@ impl Pipeline {
             Work::Merge(methods, float) => {
                 let mut formulas = Vec::new();
                 for method in methods {
-                    formulas.push(self.formula(job, method).await?);
+                    let alone = Arc::new(job.alone(method));
+                    formulas.push(self.formula(&alone, method).await?);
                 }
                 Some((formulas, *float))
             }
@@ -256,9 +257,4 @@ fn fill(
         }
     }
     Ok(parts)
-}
-
-/// Bytes of a stretch that is read already.
-fn in_memory(bytes: Bytes) -> input::Place {
-    input::Place::Memory(bytes)
 }

@@ -16,6 +16,9 @@ use crate::Error;
 use crate::job::Job;
 use crate::kernel::{Cut, Series};
 
+/// No other bound on the threads of a pass than that of all computations.
+pub(super) const ALL_THREADS: usize = Semaphore::MAX_PERMITS;
+
 /// A pass that measures.
 pub(super) struct Round<W> {
     /// What has to be known of the elements before a stretch: equal ones of cuts.
@@ -87,7 +90,7 @@ impl Pipeline {
                 Place::File(file, offset)
             } else {
                 let _turn = self.reads.acquire().await.map_err(|error| Error::Task(error.to_string()))?;
-                super::in_memory(self.stores.read(shard, offset, length as usize).await?)
+                Place::Memory(self.stores.read(shard, offset, length as usize).await?)
             };
             self.progress.add_read(length);
             Ok::<_, Error>(Input { float: place.element.float(), width: width as usize, bytes })

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::kernel::{Chunk, Cut, Series, TILE, Tied, Tile};
+use crate::kernel::{Chunk, Cut, Series, TILE, Tied};
 use crate::simd::{self, Kernel};
 
 /// Bits of a key below those that the first pass counts by.
@@ -190,12 +190,10 @@ impl Kernel for Count<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Self { chunk, series, counters } = self;
-        let mut sources: Vec<Tile> = vec![[0.0; TILE]; chunk.sources.len()];
+        let mut sources = chunk.tiles_of_slots();
         let mut keys = [0; TILE];
         for (start, count) in chunk.tiles() {
-            for (slot, tile) in sources.iter_mut().enumerate() {
-                chunk.decode(slot, start, count, tile);
-            }
+            chunk.decode_all((start, count), &mut sources);
             let mut rest = &mut *counters;
             for counted in series {
                 let (ours, others) = rest.split_at_mut(counted.counters());
@@ -273,9 +271,10 @@ mod tests {
         ) {
             let rank = (share * values.len() as f64) as u64;
             let cut = cuts(&values, &[Rank::First(rank)])[0];
-            let mut seen = 0;
-            let taken: Vec<usize> =
-                (0..values.len()).filter(|&place| cut.takes(key(values[place]), &mut seen)).collect();
+            let (mut seen, mut marked) = (0, [false; TILE]);
+            let keys = std::array::from_fn(|place| values.get(place).map_or(0, |&value| key(value)));
+            cut.mark(&keys, values.len(), Some(&mut seen), &mut marked);
+            let taken: Vec<usize> = (0..values.len()).filter(|&place| marked[place]).collect();
             let mut order: Vec<usize> = (0..values.len()).collect();
             // Stable: equal ones stay in their order.
             order.sort_by_key(|&place| std::cmp::Reverse(key(values[place])));

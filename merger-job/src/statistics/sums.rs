@@ -161,7 +161,7 @@ impl Kernel for OfChunk<'_, '_> {
     #[inline(always)]
     fn run(mut self) -> Vec<f64> {
         let (chunk, unit) = (self.chunk, self.unit.max(1));
-        let mut sources: Vec<Tile> = vec![[0.0; TILE]; chunk.sources.len()];
+        let mut sources = chunk.tiles_of_slots();
         let mut lanes = vec![[0.0; LANES]; self.sums.count()];
         let mut found = Vec::with_capacity(lanes.len() * chunk.elements.div_ceil(unit));
         for begin in (0..chunk.elements).step_by(unit) {
@@ -169,9 +169,7 @@ impl Kernel for OfChunk<'_, '_> {
             lanes.fill([0.0; LANES]);
             for start in (begin..end).step_by(TILE) {
                 let count = TILE.min(end - start);
-                for (slot, tile) in sources.iter_mut().enumerate() {
-                    chunk.decode(slot, start, count, tile);
-                }
+                chunk.decode_all((start, count), &mut sources);
                 self.sums.tile(&mut sources, (start, count), self.state.as_deref_mut(), &mut lanes);
             }
             found.extend(lanes.iter().map(total));

@@ -184,6 +184,32 @@ fn one_read_makes_the_same_merges_as_many() {
 }
 
 #[test]
+fn what_is_measured_does_not_depend_on_the_merges_beside_it() {
+    // Rows that are no whole blocks: a method that looks at rows cuts the tensor there, the others' sums go by blocks.
+    let form: Form = vec![("model.layers.0.w".to_owned(), vec![9, 3000])];
+    let folder = Folder::new(&models(&form, Dtype::F64));
+    let of =
+        |method| cases().into_iter().find(|case| case.0 == method && case.3 && case.2.len() == 3).unwrap();
+    let [stock, della] =
+        [MergeMethod::ModelStock, MergeMethod::Della].map(|method| recipe(&folder, &of(method)));
+    let outputs = [folder.location("stock"), folder.location("della")];
+    let mergings = vec![Merging::new(&stock, &outputs[0]), Merging::new(&della, &outputs[1])];
+    wait(async {
+        let pool = Pool::open(&stores(), &Sources::from(&stock)).await.unwrap();
+        merge_all(&stores(), &pool, mergings, &options(), &Progress::default()).await.unwrap();
+    });
+    assert_eq!(pools::read(&folder.path("stock")), run(&folder, &stock, "alone", &options()));
+}
+
+#[test]
+fn a_passthrough_of_nothing_is_zeros() {
+    let form: Form = vec![("model.layers.0.w".to_owned(), vec![2, 3])];
+    let folder = Folder::new(&models(&form, Dtype::F32));
+    let recipe = folder.recipe(MergeMethod::Passthrough, &[0.0, 0.0]);
+    assert_eq!(run(&folder, &recipe, "out", &options())["model.layers.0.w"].values(), [0.0; 6]);
+}
+
+#[test]
 fn layers_are_stacked_from_the_checkpoints_that_groups_name() {
     let form: Form = ["model.embed_tokens.weight", "model.layers.0.w", "model.layers.1.w", "lm_head.weight"]
         .map(|name| (name.to_owned(), vec![2, 3]))
