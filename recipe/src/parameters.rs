@@ -217,7 +217,8 @@ impl Parameters {
 
     /// What is done with kept differences.
     pub fn rescale(&self, method: MergeMethod) -> Rescale {
-        self.rescale.unwrap_or(if method.is_random() { Rescale::Inverse } else { Rescale::None })
+        let default = if method.is_random() { Rescale::Inverse } else { Rescale::None };
+        self.rescale.unwrap_or(default)
     }
 
     /// The fraction of elements that `sce` merges.
