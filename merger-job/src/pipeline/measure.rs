@@ -135,7 +135,7 @@ impl Pipeline {
             Ok(found)
         };
         self.round(job, Round { tied: Vec::new(), threads: ALL_THREADS, work }, |found: Vec<f64>| {
-            rows.extend(found)
+            rows.extend(found);
         })
         .await?;
         let divergences: Arc<[f64]> = rows.into();
