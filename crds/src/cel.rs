@@ -38,7 +38,7 @@ pub(crate) fn merge_search_spec() -> Value {
         immutable("baselines"),
         rule(
             &format!("self.merge.method in {}", methods(MergeMethod::is_searchable)),
-            "merge.method: this version can't merge with this method",
+            "merge.method: a search can't use this method",
         ),
         rule(
             &format!("has(self.pool.base) || !(self.merge.method in {})", methods(MergeMethod::needs_base)),

@@ -179,8 +179,8 @@ macro_rules! methods {
             /// Every method, in the order of the schema.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// Those that this version can merge with.
-            pub fn supported() -> impl Iterator<Item = Self> {
+            /// Those that a search can use.
+            pub fn searchable() -> impl Iterator<Item = Self> {
                 Self::ALL.iter().copied().filter(|&method| MergeMethod::from(method).is_searchable())
             }
         }

@@ -1,4 +1,4 @@
-//! Rules of the merge: what a method needs, and what this version can't do.
+//! Rules of the merge: what a method needs, and what a search can't use.
 
 use mergesearch_recipe::{MergeMethod, Parameter};
 
@@ -11,10 +11,10 @@ pub(super) fn check(spec: &MergeSearchSpec, findings: &mut Findings) {
     let name = format!("{:?}", merge.method);
     let pool = spec.pool.checkpoints.len();
     if !method.is_searchable() {
-        let known: Vec<String> = Method::supported().map(|method| format!("{method:?}")).collect();
+        let known: Vec<String> = Method::searchable().map(|method| format!("{method:?}")).collect();
         findings.error(
             "spec.merge.method",
-            format!("this version can't merge with {name}; expected one of {}", known.join(", ")),
+            format!("a search can't use {name}; expected one of {}", known.join(", ")),
         );
         return;
     }

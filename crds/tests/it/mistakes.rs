@@ -120,7 +120,7 @@ pub(crate) const RULES: &[Mistake] = &[
     (
         "spec:\n",
         "spec:\n  merge: {method: Ties}\n",
-        "spec.merge.method: this version can't merge with Ties; expected one of Linear, Slerp, TaskArithmetic, Nuslerp, Multislerp",
+        "spec.merge.method: a search can't use Ties; expected one of Linear, Slerp, TaskArithmetic, Nuslerp, Multislerp",
     ),
     (
         "spec:\n",

@@ -191,7 +191,7 @@ pub(crate) type Mistake = (&'static str, &'static [(&'static str, &'static str)]
 
 /// Every rule of the CRD but those that something is immutable, which every immutable field tries.
 pub(crate) const MISTAKES: &[Mistake] = &[
-    ("merge.method: this version can't merge with this method", &[("merge.method", "Karcher")]),
+    ("merge.method: a search can't use this method", &[("merge.method", "Karcher")]),
     ("merge.method: task-vector methods require pool.base", &[("merge.method", "TaskArithmetic")]),
     (
         "merge.method: this method merges exactly 2 checkpoints",
