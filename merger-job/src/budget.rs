@@ -9,7 +9,7 @@ use crate::job::{Job, Work};
 use crate::methods::Method;
 use crate::pool::Pool;
 use crate::statistics::BYTES_PER_SERIES;
-use crate::storage::{MIN_PART, PARTS_IN_FLIGHT};
+use crate::storage::{MIN_PART, Parts};
 use crate::{Error, Location, MergeOptions};
 
 /// Memory is handed out in pages of this many bytes.
@@ -39,8 +39,8 @@ pub(crate) struct Budget {
     /// The most that counters should take.
     for_counters: u64,
     threads: u64,
-    /// Size of an upload's parts.
-    pub(crate) part_size: usize,
+    /// The parts of an upload.
+    pub(crate) parts: Parts,
     /// Whether outputs wait in memory for their upload.
     uploads: bool,
 }
@@ -70,7 +70,9 @@ impl Budget {
         let uploads = writers > 0;
         let part =
             (usable / 16 / writers.max(1)).clamp(MIN_PART, MAX_PART).max(largest_shard.div_ceil(MAX_PARTS));
-        let writer = writers * part * (PARTS_IN_FLIGHT as u64 + 1);
+        // Of many outputs each has fewer parts on their way: all together take half, if they can.
+        let at_once = (usable / 2 / (writers.max(1) * part)).clamp(2, Parts::MOST as u64 + 1);
+        let writer = writers * part * at_once;
         let smallest = |job: &Arc<Job>| {
             let cost = Cost::of(pool, job, uploads);
             pages(unit(job).saturating_mul(cost.streamed + cost.chunked)) * PAGE
@@ -93,16 +95,19 @@ impl Budget {
         }
         let stretches = usable - writer;
         let threads = options.threads.max(1) as u64;
-        let at_once = 2 * threads + 2;
+        let stretches_at_once = 2 * threads + 2;
         // A semaphore counts no further than its maximum; a budget beyond it needs no exact count.
         let pages = usize::try_from(stretches / PAGE).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             pages: Arc::new(Semaphore::new(pages)),
             most: stretches + writer,
-            per_stretch: ((stretches - counters) / at_once).max(block),
+            per_stretch: ((stretches - counters) / stretches_at_once).max(block),
             for_counters: (stretches / 4).max(counters).min(stretches - block),
             threads,
-            part_size: usize::try_from(part).unwrap_or(usize::MAX),
+            parts: Parts {
+                size: usize::try_from(part).unwrap_or(usize::MAX),
+                in_flight: at_once as usize - 1,
+            },
             uploads,
         })
     }

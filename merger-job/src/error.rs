@@ -94,6 +94,15 @@ pub enum Error {
         "method nuslerp: nuslerp_row_wise makes vectors of columns, which can't be merged; expected it to be false"
     )]
     Columns,
+    /// Nothing to merge.
+    #[error("--recipe: expected at least one recipe")]
+    NoRecipe,
+    /// A population of what is a population already.
+    #[error("--population: got {recipes} recipes, expected one to be planned so many times")]
+    Population {
+        /// How many recipes there are.
+        recipes: usize,
+    },
     /// Recipes and outputs don't pair up.
     #[error("--output: got {outputs} for {recipes} recipe(s), expected one for each")]
     Outputs {

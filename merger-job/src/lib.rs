@@ -67,7 +67,7 @@ pub use header::HeaderError;
 pub use inspect::{InspectedFile, InspectedTensor, Inspection, inspect};
 pub use location::{Location, LocationError};
 pub use merge::{MergeOptions, MergeReport, Merging, Part, merge, merge_all};
-pub use plan::{Plan, plan};
+pub use plan::{PartPlan, Plan, plan};
 pub use pool::{PinnedSource, Pool, Sources};
 pub use printable::printable;
 pub use progress::Progress;

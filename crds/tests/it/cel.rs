@@ -54,7 +54,7 @@ fn each_rule_refuses_what_breaks_it() {
     let probe = json!({ "tcpSocket": { "port": 80 } });
     let container = json!({ "name": "evaluator", "image": "a", "command": ["a"] });
     let cases = [
-        ("/merge/method".to_owned(), json!("Ties"), "can't merge with this method"),
+        ("/merge/method".to_owned(), json!("Ties"), "a search can't use this method"),
         ("/pool/base".to_owned(), Value::Null, "require pool.base"),
         ("/merge/method".to_owned(), json!("Slerp"), "exactly 2 checkpoints"),
         (

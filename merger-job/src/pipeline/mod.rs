@@ -97,7 +97,7 @@ impl Pipeline {
         files: &[(Location, Bytes)],
         found: &mut [Vec<NotFinite>],
     ) -> Result<(), Error> {
-        let open = files.iter().map(|(file, _)| self.stores.write(file, self.budget.part_size));
+        let open = files.iter().map(|(file, _)| self.stores.write(file, self.budget.parts));
         let mut writers: Vec<Writer> = try_join_all(open).await?;
         for (writer, (_, header)) in writers.iter_mut().zip(files) {
             writer.write(header.clone()).await?;

@@ -18,7 +18,7 @@ pub use self::error::{Fault, StorageError};
 use self::local::{PartialFile, blocking};
 pub(crate) use self::local::{PinnedFile, PlacedFile};
 use self::s3::S3;
-pub(crate) use self::upload::{MIN_PART, PARTS_IN_FLIGHT, Upload};
+pub(crate) use self::upload::{MIN_PART, Parts, Upload};
 use crate::{Location, LocationError};
 
 /// Bytes that a copied file is read in.
@@ -186,7 +186,7 @@ impl Stores {
             fault: Fault::from_io(error),
         };
         let mut file = tokio::fs::File::open(source).await.map_err(|error| fail(&error))?;
-        let mut writer = self.write(target, MIN_PART as usize).await?;
+        let mut writer = self.write(target, Parts::LEAST).await?;
         loop {
             let mut piece = BytesMut::with_capacity(PIECE);
             if file.read_buf(&mut piece).await.map_err(|error| fail(&error))? == 0 {
@@ -212,16 +212,16 @@ impl Stores {
         }
     }
 
-    /// Begins a large file, which becomes visible when the writer is finished. `part_size` is the size of the parts
-    /// of an S3 upload, at least 5 MiB.
-    pub(crate) async fn write(&self, file: &Location, part_size: usize) -> Result<Writer, StorageError> {
+    /// Begins a large file, which becomes visible when the writer is finished. `parts` are those
+    /// of an S3 upload.
+    pub(crate) async fn write(&self, file: &Location, parts: Parts) -> Result<Writer, StorageError> {
         match file {
             Location::File(path) => {
                 let partial = blocking(path.clone(), PartialFile::create).await?;
                 Ok(Writer::File { location: path.clone(), partial: Some(partial) })
             }
             Location::S3 { bucket, prefix } => {
-                Ok(Writer::S3(Upload::new(Arc::clone(&self.s3), bucket, prefix, part_size)))
+                Ok(Writer::S3(Upload::new(Arc::clone(&self.s3), bucket, prefix, parts)))
             }
         }
     }

@@ -12,8 +12,22 @@ use super::s3_fault;
 
 /// Smallest part of an S3 upload, but for the last.
 pub(crate) const MIN_PART: u64 = 5 << 20;
-/// Parts on their way at the same time.
-pub(crate) const PARTS_IN_FLIGHT: usize = 3;
+
+/// How a large object is uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Bytes of a part.
+    pub(crate) size: usize,
+    /// Parts on their way at the same time; one more is being filled.
+    pub(crate) in_flight: usize,
+}
+
+impl Parts {
+    /// Most parts on their way at the same time: more are no faster.
+    pub(crate) const MOST: usize = 3;
+    /// What takes the least memory.
+    pub(crate) const LEAST: Self = Self { size: MIN_PART as usize, in_flight: 1 };
+}
 
 /// An object being written.
 #[derive(Debug)]
@@ -21,7 +35,7 @@ pub(crate) struct Upload {
     s3: Arc<S3>,
     bucket: String,
     key: String,
-    part_size: usize,
+    parts: Parts,
     /// The upload's id; none as long as everything fits one part.
     id: Option<String>,
     buffer: BytesMut,
@@ -32,12 +46,12 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(s3: Arc<S3>, bucket: &str, key: &str, part_size: usize) -> Self {
+    pub(super) fn new(s3: Arc<S3>, bucket: &str, key: &str, parts: Parts) -> Self {
         Self {
             s3,
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            part_size,
+            parts,
             id: None,
             buffer: BytesMut::new(),
             parts_begun: 0,
@@ -51,10 +65,10 @@ impl Upload {
         self.written += bytes.len() as u64;
         while !bytes.is_empty() {
             // A full part is sent only when more follows, so that a small object never needs an upload of parts.
-            if self.buffer.len() == self.part_size {
+            if self.buffer.len() == self.parts.size {
                 self.send_part().await?;
             }
-            let room = self.part_size - self.buffer.len();
+            let room = self.parts.size - self.buffer.len();
             self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
         }
         Ok(())
@@ -67,7 +81,7 @@ impl Upload {
             let id = self.s3.begin_upload(&self.bucket, &self.key).await?;
             self.id.insert(id).clone()
         };
-        while self.in_flight.len() >= PARTS_IN_FLIGHT {
+        while self.in_flight.len() >= self.parts.in_flight {
             self.finish_part().await?;
         }
         self.parts_begun += 1;

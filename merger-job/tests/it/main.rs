@@ -5,6 +5,7 @@
 mod hostile;
 mod merging;
 mod methods;
+mod planning;
 mod pod;
 mod pools;
 mod program;

@@ -149,20 +149,6 @@ fn inspect_shows_tensors_as_text_and_json() {
 }
 
 #[test]
-fn plan_says_what_a_merge_takes() {
-    let folder = folder();
-    let plan = merger(&folder)
-        .args(["plan", "--recipe", "recipe.yaml", "--population", "10", "--bandwidth", "1KB/s"])
-        .assert()
-        .success()
-        .get_output()
-        .clone();
-    let plan = String::from_utf8(plan.stdout).unwrap();
-    assert!(plan.contains("reads        48.0 kB in 1 pass(es)"), "{plan}");
-    assert!(plan.contains("10 merges one after another"), "{plan}");
-}
-
-#[test]
 fn bad_input_is_65_and_bad_usage_2() {
     let folder = folder();
     assert!(complaint(merger(&folder).args(["inspect", "gs://a/b"]), 2).contains("file:///absolute/folder"));

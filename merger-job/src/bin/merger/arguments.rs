@@ -53,10 +53,10 @@ Example:
 Example:
   merger inspect s3://models/step-1000 --json")]
     Inspect(Inspect),
-    /// Check that checkpoints can be merged, and show what the merge will take, reading headers only.
+    /// Check that checkpoints can be merged, and show what merges will take, reading headers only.
     #[command(after_help = "\
 Example:
-  merger plan --recipe recipe.yaml --population 16 --bandwidth 2GB/s")]
+  merger plan --recipe recipe.yaml --population 16 --shard-count 4 --bandwidth 2GB/s")]
     Plan(Plan),
 }
 
@@ -162,28 +162,25 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
-    #[command(flatten)]
-    pub(crate) recipe: RecipeFile,
-    /// Where the merged model would go; uploads to S3 need memory of their own.
+    /// The recipe: ours, or a mergekit YAML. Several are planned as merged while the checkpoints are read once.
+    #[arg(long = "recipe", value_name = "FILE", required = true)]
+    pub(crate) recipes: Vec<PathBuf>,
+    /// Where a merged model would go; uploads to S3 need memory of their own.
     #[arg(long, value_name = "URI")]
     pub(crate) output: Option<Location>,
-    /// How many such merges, as in one generation of a search.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) population: u64,
-    /// Bytes a second of reading and writing together, to estimate the time with.
+    /// How many merges like that of the one recipe while the checkpoints are read once, as in one generation of a search.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) population: Option<u32>,
+    /// How many machines share the work, each making some of the output's files.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) shard_count: Option<u32>,
+    /// Bytes a second that a machine reads and writes together, to estimate the time with.
     #[arg(long, default_value = "1GB/s", value_name = "RATE", value_parser = bandwidth)]
     pub(crate) bandwidth: ByteSize,
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten)]
     storage: Storage,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RecipeFile {
-    /// The recipe: ours, or a mergekit YAML.
-    #[arg(long = "recipe", value_name = "FILE")]
-    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug, Args)]

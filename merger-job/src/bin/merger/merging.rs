@@ -13,10 +13,7 @@ use crate::terminal::{note, print};
 
 pub(crate) async fn run(stores: &Stores, arguments: &Merge) -> Result<(), Error> {
     let begun = Instant::now();
-    let mut recipes: Vec<Recipe> = Vec::new();
-    for path in &arguments.recipes {
-        recipes.push(reading::read(stores, path).await?);
-    }
+    let recipes = reading::read_all(stores, &arguments.recipes).await?;
     let Some(first) = recipes.first() else { return Ok(()) };
     let pool = reading::open_pool(stores, &Sources::from(first)).await?;
     let progress = Progress::default();

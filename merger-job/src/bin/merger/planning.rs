@@ -3,16 +3,24 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use mergesearch_merger::{Error, Location, Stores, plan};
+use mergesearch_merger::{Error, Location, Part, Sources, Stores, plan};
 
 use crate::arguments::Plan;
 use crate::reading;
 use crate::terminal::print;
 
 pub(crate) async fn run(stores: &Stores, arguments: &Plan) -> Result<(), Error> {
-    let (recipe, pool) = reading::open(stores, &arguments.recipe.path).await?;
+    let mut recipes = reading::read_all(stores, &arguments.recipes).await?;
+    let sources = recipes.first().map(Sources::from).ok_or(Error::NoRecipe)?;
+    let pool = reading::open_pool(stores, &sources).await?;
+    if let Some(population) = arguments.population {
+        let [recipe] = &recipes[..] else { return Err(Error::Population { recipes: recipes.len() }) };
+        recipes = vec![recipe.clone(); population as usize];
+    }
     let output = arguments.output.clone().unwrap_or_else(|| Location::File("/".into()));
-    let plan = plan(&pool, &recipe, &output, &arguments.limits.options(true))?;
+    let mut options = arguments.limits.options(true);
+    options.part = arguments.shard_count.map(|count| Part { index: 0, count });
+    let planned = plan(&pool, &recipes, &output, &options)?;
     let size = |bytes: u64| ByteSize(bytes).display().si();
     print(&format!(
         "pool         {} checkpoints, {} layers, {}",
@@ -20,19 +28,19 @@ pub(crate) async fn run(stores: &Stores, arguments: &Plan) -> Result<(), Error> 
         pool.layer_count().map_or_else(|| "no".to_owned(), |layers| layers.to_string()),
         size(pool.total_bytes()),
     ));
-    print(&plan.to_string());
-    let bytes = plan.bytes_read.saturating_add(plan.bytes_written);
-    let seconds = bytes as f64 / arguments.bandwidth.as_u64() as f64;
-    let rate = size(arguments.bandwidth.as_u64());
-    print(&format!("time         {} for one merge at {rate}/s", duration(seconds)));
-    if arguments.population > 1 {
-        let all = bytes.saturating_mul(arguments.population);
-        print(&format!(
-            "population   {} merges one after another: {} moved, {}",
-            arguments.population,
-            size(all),
-            duration(seconds * arguments.population as f64),
-        ));
+    print(&planned.to_string());
+    let rate = arguments.bandwidth.as_u64();
+    let seconds = |bytes: u64| duration(bytes as f64 / rate as f64);
+    let each = if planned.parts.len() > 1 { " on each machine" } else { "" };
+    print(&format!("time         {} at {}/s{each}", seconds(planned.longest()), size(rate)));
+    if recipes.len() > 1 {
+        let (mut moved, mut longest) = (0_u64, 0_u64);
+        for recipe in &recipes {
+            let alone = plan(&pool, std::slice::from_ref(recipe), &output, &options)?;
+            moved = moved.saturating_add(alone.bytes_read.saturating_add(alone.bytes_written));
+            longest = longest.saturating_add(alone.longest());
+        }
+        print(&format!("one by one   {} moved, {}", size(moved), seconds(longest)));
     }
     Ok(())
 }

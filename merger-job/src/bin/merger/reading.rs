@@ -1,6 +1,6 @@
-//! Reads the recipe file, ours or mergekit's, and opens its pool.
+//! Reads recipe files, ours or mergekit's, and opens their pool.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mergesearch_merger::{Error, Fault, Location, Pool, Sources, StorageError, Stores, inspect};
 use mergesearch_recipe::mergekit::MergekitError;
@@ -8,11 +8,13 @@ use mergesearch_recipe::{Recipe, YamlError};
 
 use crate::terminal::note;
 
-/// The recipe and its pool; the pool's warnings are printed.
-pub(crate) async fn open(stores: &Stores, path: &Path) -> Result<(Recipe, Pool), Error> {
-    let recipe = read(stores, path).await?;
-    let pool = open_pool(stores, &Sources::from(&recipe)).await?;
-    Ok((recipe, pool))
+/// The recipes in the files.
+pub(crate) async fn read_all(stores: &Stores, paths: &[PathBuf]) -> Result<Vec<Recipe>, Error> {
+    let mut recipes = Vec::new();
+    for path in paths {
+        recipes.push(read(stores, path).await?);
+    }
+    Ok(recipes)
 }
 
 /// The pool; its warnings are printed.
@@ -25,7 +27,7 @@ pub(crate) async fn open_pool(stores: &Stores, sources: &Sources) -> Result<Pool
 }
 
 /// The recipe in the file.
-pub(crate) async fn read(stores: &Stores, path: &Path) -> Result<Recipe, Error> {
+async fn read(stores: &Stores, path: &Path) -> Result<Recipe, Error> {
     let fail = |error: &std::io::Error| StorageError {
         location: format!("recipe {:?}", path.display().to_string()),
         fault: Fault::from_io(error),

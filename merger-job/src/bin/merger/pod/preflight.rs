@@ -76,5 +76,5 @@ fn plan_of(pool: &Pool, request: &PreflightRequest) -> Result<Plan, Error> {
         max_shard_size: request.max_shard_size,
         ..MergeOptions::default()
     };
-    plan(pool, &recipe, &Location::File("/".into()), &options)
+    plan(pool, std::slice::from_ref(&recipe), &Location::File("/".into()), &options)
 }
