@@ -28,6 +28,11 @@ const MAX_PARTS: u64 = 10_000;
 /// more.
 const ROW_NUMBERS: u64 = 3;
 
+/// What a number of an adjustment takes, while it's read and afterwards.
+const ADJUSTMENT_NUMBER: u64 = 16;
+/// What an adjusted number takes beside its bytes: the weight as a number, and as bytes.
+const ADJUSTED: u64 = 16;
+
 /// The budget, divided.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -80,8 +85,10 @@ impl Budget {
         let widest = jobs.iter().max_by_key(|job| smallest(job));
         let (block, counters) =
             (widest.map_or(0, smallest), jobs.iter().map(|job| counters(job)).max().unwrap_or(0));
-        if usable < writer + block + counters {
-            let needed = (writer + block + counters + 1).saturating_mul(2);
+        let adjusters = jobs.iter().map(|job| adjusters(pool, job)).max().unwrap_or(0);
+        let fixed = writer + counters + adjusters;
+        if usable < fixed + block {
+            let needed = (fixed + block + 1).saturating_mul(2);
             let least = needed + needed.min(PROGRAM);
             return Err(match widest {
                 Some(job) if job.needs_rows() && job.row() > BLOCK as u64 => {
@@ -101,8 +108,8 @@ impl Budget {
         Ok(Self {
             pages: Arc::new(Semaphore::new(pages)),
             most: stretches + writer,
-            per_stretch: ((stretches - counters) / stretches_at_once).max(block),
-            for_counters: (stretches / 4).max(counters).min(stretches - block),
+            per_stretch: ((usable - fixed) / stretches_at_once).max(block),
+            for_counters: (stretches / 4).max(counters).min(stretches - block - adjusters),
             threads,
             parts: Parts {
                 size: usize::try_from(part).unwrap_or(usize::MAX),
@@ -142,6 +149,12 @@ impl Budget {
         let (sources, outputs) = (pages(sources), pages((cost.streamed - cost.sources) * elements));
         let permit = self.acquire(sources + outputs).await?;
         Ok(Memory { permit, sources: permits(sources) })
+    }
+
+    /// Waits until what makes weights of the members' numbers fits, if anything does.
+    pub(crate) async fn take_adjusters(&self, pool: &Pool, job: &Job) -> Result<Memory, Error> {
+        let permit = self.acquire(pages(adjusters(pool, job))).await?;
+        Ok(Memory { permit, sources: 0 })
     }
 
     /// Waits until the counters of a job's ranks fit, and says how many threads may count.
@@ -193,7 +206,12 @@ impl Cost {
             Work::Merge(methods, _) => methods.len() as u64 * (job.output.element.bits() / 8),
         };
         let sources: u64 = job.members.iter().filter(is_remote).map(width).sum();
-        let numbers = if job.needs_rows() { 8 * (job.members.len() as u64 + ROW_NUMBERS) } else { 0 };
+        let rows = if job.needs_rows() { 8 * (job.members.len() as u64 + ROW_NUMBERS) } else { 0 };
+        let adjusted = job
+            .members
+            .iter()
+            .filter(|&&member| pool.tensors[job.tensor].places[member].adjustment.is_some());
+        let numbers = rows + ADJUSTED * adjusted.count() as u64;
         Self {
             sources,
             streamed: sources + if uploads { outputs } else { 0 },
@@ -211,6 +229,13 @@ fn unit(job: &Job) -> u64 {
 /// Bytes of counters of one thread.
 fn counters(job: &Job) -> u64 {
     job.methods().iter().map(Method::series).max().unwrap_or(0) * BYTES_PER_SERIES
+}
+
+/// Bytes of what makes weights of the members' numbers.
+fn adjusters(pool: &Pool, job: &Job) -> u64 {
+    let places = job.members.iter().map(|&member| &pool.tensors[job.tensor].places[member]);
+    let numbers = places.filter_map(|place| place.adjustment.as_ref()).map(|adjustment| adjustment.numbers());
+    ADJUSTMENT_NUMBER * numbers.sum::<u64>()
 }
 
 fn pages(bytes: u64) -> u64 {

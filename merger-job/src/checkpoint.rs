@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -9,12 +10,16 @@ use mergesearch_recipe::{Checkpoint, CheckpointName};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::adapter::{self, AdapterConfig, overlay};
+use crate::adjustment::{Adjustment, attach_scales};
 use crate::error::CheckpointError;
 use crate::header::{self, Tensor};
 use crate::storage::{Entry, Object, Stores};
 use crate::unique_map::UniqueMap;
 use crate::{ElementType, Location, printable};
 
+/// The index of a model in several files.
+const INDEX: &str = "model.safetensors.index.json";
 /// Headers read at the same time for one checkpoint.
 const HEADERS_AT_ONCE: usize = 8;
 /// Longest index of shards.
@@ -40,6 +45,8 @@ pub(crate) struct Opened {
     pub(crate) shards: Vec<Object>,
     pub(crate) tensors: BTreeMap<String, TensorPlace>,
     pub(crate) config: Value,
+    /// The text of its `adapter_config.json`, if it is an adapter.
+    pub(crate) adapter: Option<String>,
 }
 
 impl Deref for OpenCheckpoint {
@@ -51,7 +58,7 @@ impl Deref for OpenCheckpoint {
 }
 
 /// One tensor's form and place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TensorPlace {
     pub(crate) element: ElementType,
     pub(crate) shape: Vec<u64>,
@@ -61,6 +68,8 @@ pub(crate) struct TensorPlace {
     pub(crate) offset: u64,
     /// Bytes.
     pub(crate) size: u64,
+    /// What makes weights of its numbers, if they aren't the weights.
+    pub(crate) adjustment: Option<Arc<Adjustment>>,
 }
 
 /// `model.safetensors.index.json`.
@@ -74,10 +83,22 @@ impl OpenCheckpoint {
     pub(crate) async fn open(stores: &Stores, checkpoint: &Checkpoint) -> Result<Self, crate::Error> {
         let location = stores.locate(&checkpoint.uri)?;
         let (name, uri) = (checkpoint.name.clone(), checkpoint.uri.clone());
-        match Opened::read(stores, &location).await {
+        let opened = Opened::read(stores, &location).await.and_then(|mut opened| {
+            attach_scales(&mut opened.tensors, &opened.config)?;
+            Ok(opened)
+        });
+        match opened {
             Ok(opened) => Ok(Self { name, uri, location, opened }),
             Err(source) => Err(crate::Error::Checkpoint { checkpoint: name, source: Box::new(source) }),
         }
+    }
+
+    /// The adapter laid over the base.
+    pub(crate) fn over(self, base: &Opened) -> Result<Self, crate::Error> {
+        let Some(config) = &self.opened.adapter else { return Ok(self) };
+        let config = AdapterConfig::parse(config).map_err(|source| self.blame(source))?;
+        let opened = overlay(base, &self.opened, &config).map_err(|source| self.blame(source))?;
+        Ok(Self { opened, ..self })
     }
 
     /// Adds the checkpoint's name to an error about it.
@@ -94,7 +115,7 @@ impl Opened {
         // As transformers does: a single file goes before an index.
         let (files, weight_map) = if has("model.safetensors") {
             (vec!["model.safetensors".to_owned()], None)
-        } else if has("model.safetensors.index.json") {
+        } else if has(INDEX) {
             let weight_map = read_index(stores, location).await?;
             let files: BTreeSet<String> = weight_map.values().cloned().collect();
             if let Some(missing) = files.iter().find(|file| !has(file)) {
@@ -104,6 +125,8 @@ impl Opened {
                 });
             }
             (files.into_iter().collect(), Some(weight_map))
+        } else if has(adapter::WEIGHTS_FILE) && has(adapter::CONFIG_FILE) {
+            (vec![adapter::WEIGHTS_FILE.to_owned()], None)
         } else {
             let pickled = entries.iter().any(|entry| entry.name.starts_with("pytorch_model"));
             let hint = if pickled { ", only pytorch_model files: convert them to safetensors" } else { "" };
@@ -133,6 +156,7 @@ impl Opened {
                     shard,
                     offset: data + tensor.begin,
                     size: tensor.end - tensor.begin,
+                    adjustment: None,
                 };
                 tensors.insert(tensor.name.clone(), place);
             }
@@ -141,6 +165,12 @@ impl Opened {
             weight_map.iter().flatten().find(|(tensor, _)| !tensors.contains_key(*tensor))
         {
             return Err(CheckpointError::NotInShard { tensor: tensor.clone(), file: file.clone() });
+        }
+        let shards = opened.into_iter().map(|(object, _, _)| object).collect();
+        if files == [adapter::WEIGHTS_FILE] {
+            let text = read_small(stores, location, adapter::CONFIG_FILE, MAX_CONFIG).await?;
+            let adapter = Some(String::from_utf8_lossy(&text).into_owned());
+            return Ok(Self { entries, shards, tensors, config: Value::Null, adapter });
         }
         if !has("config.json") {
             return Err(CheckpointError::NoFile {
@@ -153,8 +183,7 @@ impl Opened {
             let message = "expected an object".to_owned();
             return Err(CheckpointError::Json { file: "config.json".to_owned(), message });
         }
-        let shards = opened.into_iter().map(|(object, _, _)| object).collect();
-        Ok(Self { entries, shards, tensors, config })
+        Ok(Self { entries, shards, tensors, config, adapter: None })
     }
 
     /// Whether the folder has a file of that name.
@@ -168,10 +197,15 @@ async fn read_index(
     stores: &Stores,
     location: &Location,
 ) -> Result<BTreeMap<String, String>, CheckpointError> {
-    let file = "model.safetensors.index.json";
-    let index: Index = read_json(stores, location, file, MAX_INDEX).await?;
+    let bytes = read_small(stores, location, INDEX, MAX_INDEX).await?;
+    parse_index(&bytes)
+}
+
+/// The same from the file's bytes.
+pub(crate) fn parse_index(bytes: &[u8]) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let index: Index = parse_json(INDEX, bytes)?;
     if index.weight_map.0.is_empty() {
-        return Err(CheckpointError::Empty { file: file.to_owned() });
+        return Err(CheckpointError::Empty { file: INDEX.to_owned() });
     }
     for (tensor, file) in &index.weight_map.0 {
         let plain = !file.contains(['/', '\\']) && !file.starts_with('.') && !file.contains(char::is_control);
@@ -223,7 +257,11 @@ pub(crate) async fn read_json<T: for<'de> Deserialize<'de>>(
     limit: u64,
 ) -> Result<T, CheckpointError> {
     let bytes = read_small(stores, folder, file, limit).await?;
-    serde_json::from_slice(&bytes).map_err(|error| CheckpointError::Json {
+    parse_json(file, &bytes)
+}
+
+fn parse_json<T: for<'de> Deserialize<'de>>(file: &str, bytes: &[u8]) -> Result<T, CheckpointError> {
+    serde_json::from_slice(bytes).map_err(|error| CheckpointError::Json {
         file: file.to_owned(),
         message: printable(&error.to_string()),
     })

@@ -272,6 +272,28 @@ pub enum CheckpointError {
         /// The tensor.
         tensor: String,
     },
+    /// A tensor of an adapter that can't be applied.
+    #[error("adapter tensor {tensor:?}: can't be applied: {reason}")]
+    Adapter {
+        /// The tensor.
+        tensor: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Scales that don't fit their weights.
+    #[error(
+        "tensor {scale:?}: {element} of shape {shape:?} can't be the scales of weights of shape {weight_shape:?}, expected a number for each block, each row, or all"
+    )]
+    Scale {
+        /// The scales.
+        scale: String,
+        /// Their shape.
+        shape: Vec<u64>,
+        /// Their type.
+        element: ElementType,
+        /// The weights' shape.
+        weight_shape: Vec<u64>,
+    },
     /// A tied output head that isn't the embedding.
     #[error("tensor {head:?}: the model ties it to {embedding:?}, but the two differ")]
     TiedHead {
@@ -289,6 +311,17 @@ pub enum PoolError {
     /// Nothing to open.
     #[error("pool: expected at least one checkpoint")]
     Empty,
+    /// An adapter without anything to lay it over.
+    #[error("checkpoint {0}: it is an adapter; expected a base, which it is applied to")]
+    NoBase(CheckpointName),
+    /// An adapter where a whole checkpoint is needed.
+    #[error("{field}: checkpoint {adapter} is an adapter, expected a whole checkpoint")]
+    AdapterAlone {
+        /// What names it.
+        field: &'static str,
+        /// The adapter.
+        adapter: CheckpointName,
+    },
     /// A tensor that only some have.
     #[error("checkpoint {lacking}: has no tensor {tensor:?}, which checkpoint {having} has")]
     MissingTensor {

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use crate::adapter;
 use crate::carried::is_carried;
 use crate::checkpoint::Opened;
 
@@ -33,6 +34,9 @@ impl Opened {
             add("carried", &entry.name, entry.size, "");
         }
         add("config", "config.json", 0, &self.config.to_string());
+        if let Some(adapter) = &self.adapter {
+            add("config", adapter::CONFIG_FILE, 0, adapter);
+        }
         let mut text = URL_SAFE_NO_PAD.encode(hash.finalize());
         text.truncate(LENGTH);
         text
@@ -58,6 +62,7 @@ mod tests {
             shards: vec![object("model.safetensors")],
             tensors: std::collections::BTreeMap::new(),
             config: json!({"rope_theta": 10_000.0}),
+            adapter: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mergesearch_recipe::{Group, Recipe, TensorPosition};
 
 use crate::Error;
+use crate::adjustment::Adjuster;
 use crate::element::{ElementType, Float};
 use crate::layout::OutputTensor;
 use crate::methods::{self, Method};
@@ -20,6 +21,10 @@ pub(crate) struct Job {
     /// The members that are read, in the order of the methods' slots.
     pub(crate) members: Vec<usize>,
     pub(crate) work: Work,
+    /// For each of the members, what makes weights of its numbers: read before the tensor is streamed, empty until then.
+    pub(crate) adjusters: Vec<Option<Arc<Adjuster>>>,
+    /// Whether one of these looks at whole rows.
+    pub(crate) adjusts_rows: bool,
 }
 
 /// What is done with the members' tensors.
@@ -68,7 +73,7 @@ impl Job {
 
     /// Whether some pass looks at whole rows.
     pub(crate) fn needs_rows(&self) -> bool {
-        self.methods().iter().any(Method::needs_rows)
+        self.adjusts_rows || self.methods().iter().any(Method::needs_rows)
     }
 }
 
@@ -159,8 +164,13 @@ fn job(
     let first_element = tensor.places[first].element;
     let (Role::Merged, Some(float)) = (tensor.role, first_element.float()) else {
         let (output, members) = (output(name, tensor, first_element), vec![first]);
-        return Ok(Job { output, tensor: place, members, work: Work::Copy });
+        let (adjusters, adjusts_rows) = (Vec::new(), false);
+        return Ok(Job { output, tensor: place, members, work: Work::Copy, adjusters, adjusts_rows });
     };
+    // What is scaled has more digits than its numbers.
+    let scaled =
+        tensor.places[first].adjustment.as_ref().is_some_and(|adjustment| adjustment.scales.is_some());
+    let float = if scaled { Float::Bf16 } else { float };
     let float = recipes.first().and_then(|recipe| recipe.dtype).map_or(float, Float::from);
     let mut groups = Vec::new();
     for recipe in recipes {
@@ -176,9 +186,12 @@ fn job(
     // The random numbers of a stacked layer are those of its place in the output.
     let methods =
         groups.iter().map(|(recipe, group)| methods::method(recipe, group, &name, slot_of)).collect();
-    let members = places.iter().map(|&place| members[place]).collect();
+    let members: Vec<usize> = places.iter().map(|&place| members[place]).collect();
     let output = output(name, tensor, float.element_type());
-    Ok(Job { output, tensor: place, members, work: Work::Merge(methods, float) })
+    let adjustments = members.iter().filter_map(|&member| tensor.places[member].adjustment.as_ref());
+    let adjusts_rows = adjustments.into_iter().any(|adjustment| adjustment.needs_rows());
+    let work = Work::Merge(methods, float);
+    Ok(Job { output, tensor: place, members, work, adjusters: Vec::new(), adjusts_rows })
 }
 
 fn output(name: String, tensor: &PoolTensor, element: ElementType) -> OutputTensor {

@@ -24,6 +24,8 @@
 //! are not read. Results are the same, bit for bit, whatever the memory, the number of threads, the vectors of the
 //! processor and the size of the output's files.
 
+mod adapter;
+mod adjustment;
 mod blocks;
 mod budget;
 mod card;
@@ -34,6 +36,8 @@ mod contents;
 mod element;
 mod error;
 mod fingerprint;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod header;
 mod inspect;
 mod job;

@@ -1,6 +1,6 @@
 //! Makes a merge: plans every file, streams the tensors, and leaves the output complete or not looking so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -206,8 +206,13 @@ fn warning(jobs: &[Arc<Job>], found: &[NotFinite]) -> Option<Warning> {
 
 /// Bytes of tensors that a job reads, in all its passes.
 pub(crate) fn bytes_read(pool: &Pool, job: &Job) -> u64 {
-    let sizes = job.members.iter().map(|&member| pool.tensors[job.tensor].places[member].size);
-    job.passes() * sizes.sum::<u64>()
+    let places = || job.members.iter().map(|&member| (member, &pool.tensors[job.tensor].places[member]));
+    let adjustments = places().filter_map(|(_, place)| place.adjustment.as_ref());
+    // Adapters of one base share its bytes.
+    let mut seen = HashSet::new();
+    let sources = places().filter(|&(member, _)| seen.insert(pool.source(job.tensor, member)));
+    job.passes() * sources.map(|(_, place)| place.size).sum::<u64>()
+        + adjustments.map(|adjustment| adjustment.bytes()).sum::<u64>()
 }
 
 /// The type of most of the merged bytes, which config.json names.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use mergesearch_recipe::{Checkpoint, CheckpointName, Recipe, TensorPosition};
 
+use crate::adjustment::Adjustment;
 use crate::checkpoint::OpenCheckpoint;
 use crate::config_rules;
 use crate::contents::same_bytes;
@@ -61,12 +62,14 @@ pub(crate) struct PoolTensor {
 }
 
 /// A tensor's bytes in one member.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) element: ElementType,
     pub(crate) shard: usize,
     pub(crate) offset: u64,
     pub(crate) size: u64,
+    /// What makes weights of the bytes' numbers, if they aren't the weights.
+    pub(crate) adjustment: Option<Arc<Adjustment>>,
 }
 
 /// A member's pinned files.
@@ -94,6 +97,7 @@ impl Pool {
             .buffered(CHECKPOINTS_AT_ONCE)
             .try_collect()
             .await?;
+        let members = over_base(members, sources.base.is_some())?;
         let first = members.first().ok_or(PoolError::Empty)?;
         let donor = match (&sources.tokenizer_from, &sources.base) {
             (Some(name), _) => members
@@ -103,6 +107,11 @@ impl Pool {
             (None, Some(_)) => members.last().unwrap_or(first),
             (None, None) => first,
         };
+        if donor.adapter.is_some() {
+            return Err(
+                PoolError::AdapterAlone { field: "tokenizer_from", adapter: donor.name.clone() }.into()
+            );
+        }
         compare_configs(&members)?;
         let (tensors, mut warnings) = compare_tensors(stores, &members).await?;
         warnings.extend(tokenizer::compare(stores, &members, donor).await?);
@@ -122,7 +131,10 @@ impl Pool {
 
     /// Bytes of all shards together.
     pub fn total_bytes(&self) -> u64 {
-        self.members.iter().flat_map(|member| &member.shards).map(|shard| shard.size).sum()
+        // Adapters share their base's.
+        let mut seen = HashSet::new();
+        let shards = self.members.iter().flat_map(|member| &member.shards);
+        shards.filter(|shard| seen.insert(&shard.location)).map(|shard| shard.size).sum()
     }
 
     /// Numbers in one merged model.
@@ -150,6 +162,11 @@ impl Pool {
         self.members.iter().map(|member| member.fingerprint()).collect()
     }
 
+    /// The first member that is an adapter.
+    pub(crate) fn adapter(&self) -> Option<&CheckpointName> {
+        self.members.iter().find(|member| member.adapter.is_some()).map(|member| &member.name)
+    }
+
     /// The member whose config, tokenizer and other files a merge gets.
     pub(crate) fn donor(&self, recipe: &Recipe) -> Result<&OpenCheckpoint, Error> {
         let donor = recipe.donor().map_or(Ok(0), |donor| self.member(donor))?;
@@ -158,6 +175,12 @@ impl Pool {
 
     pub(crate) fn members(&self) -> &[OpenCheckpoint] {
         &self.members
+    }
+
+    /// The file that a member has a tensor in, and where its bytes begin: the same for all that share them.
+    pub(crate) fn source(&self, tensor: usize, member: usize) -> (&Object, u64) {
+        let place = &self.tensors[tensor].places[member];
+        (&self.members[member].shards[place.shard], place.offset)
     }
 
     /// The index of a recipe's checkpoint among the members.
@@ -171,6 +194,18 @@ impl Pool {
             uri: checkpoint.uri.clone(),
         })
     }
+}
+
+/// The members with adapters laid over the base, which is the last if there is one.
+fn over_base(members: Vec<OpenCheckpoint>, has_base: bool) -> Result<Vec<OpenCheckpoint>, Error> {
+    let Some(adapter) = members.iter().find(|member| member.adapter.is_some()) else { return Ok(members) };
+    let Some(base) = members.last().filter(|_| has_base).cloned() else {
+        return Err(PoolError::NoBase(adapter.name.clone()).into());
+    };
+    if base.adapter.is_some() {
+        return Err(PoolError::AdapterAlone { field: "base", adapter: base.name }.into());
+    }
+    members.into_iter().map(|member| member.over(&base)).collect()
 }
 
 fn compare_configs(members: &[OpenCheckpoint]) -> Result<(), PoolError> {
@@ -261,6 +296,7 @@ fn compare_tensor(members: &[OpenCheckpoint], name: &str) -> Result<PoolTensor, 
         shard: place.shard,
         offset: place.offset,
         size: place.size,
+        adjustment: place.adjustment.clone(),
     });
     Ok(PoolTensor { name: name.to_owned(), shape: form.shape.clone(), role, places: places.collect() })
 }

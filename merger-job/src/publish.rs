@@ -65,6 +65,12 @@ pub async fn publish_all(
         let readme = card::write(publication, pool, recipe, &yaml);
         let mut beside = vec![("README.md", Bytes::from(readme)), (RECIPE, Bytes::from(yaml))];
         let explicit = Recipe { dtype: recipe.dtype.or_else(|| float.map(Into::into)), ..recipe.clone() };
+        if let Some(adapter) = pool.adapter() {
+            warnings
+                .push(Some(Warning::NoMergekit { reason: format!("checkpoint {adapter} is an adapter") }));
+            mergings.push(Merging { recipe, output, beside });
+            continue;
+        }
         warnings.push(match mergekit::write(&explicit, pool.layer_count()) {
             Ok(yaml) => {
                 beside.push(("mergekit_config.yml", Bytes::from(yaml)));

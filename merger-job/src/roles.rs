@@ -54,11 +54,16 @@ pub(crate) fn natural(left: &str, right: &str) -> Ordering {
     parts(left).cmp(parts(right)).then_with(|| left.cmp(right))
 }
 
+/// Whether the name is that of a language model's output head.
+pub(crate) fn is_head(name: &str) -> bool {
+    name == "lm_head.weight" || name.ends_with(".lm_head.weight")
+}
+
 /// The embedding that this tensor is tied to, if it's an output head of models that tie it.
 ///
 /// Models tie when config.json says so, or says nothing and a member has no head.
 pub(crate) fn tied_embedding<'a>(head: &str, members: &'a [OpenCheckpoint]) -> Option<&'a str> {
-    if head != "lm_head.weight" && !head.ends_with(".lm_head.weight") {
+    if !is_head(head) {
         return None;
     }
     let config = &members.first()?.config;

@@ -100,7 +100,9 @@ pub(crate) async fn compare(
 ) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
     let mut parsed = None;
-    for other in members.iter().filter(|other| other.name != donor.name) {
+    // What an adapter doesn't bring is its base's.
+    let bare = |other: &OpenCheckpoint| other.adapter.is_some() && !is_tokenized(other);
+    for other in members.iter().filter(|other| other.name != donor.name && !bare(other)) {
         let shared = |file: &str| donor.has(file) && other.has(file);
         if shared("tokenizer.json") {
             let ours = read(stores, donor, "tokenizer.json").await?;
@@ -139,7 +141,7 @@ async fn compare_conventions(
     let template = chat_template(stores, donor).await?;
     let ends =
         [("config.json", donor.config.clone()), ("generation_config.json", generation(stores, donor).await?)];
-    for other in members.iter().filter(|other| other.name != donor.name) {
+    for other in members.iter().filter(|other| other.name != donor.name && other.adapter.is_none()) {
         if chat_template(stores, other).await? != template {
             warnings.push(Warning::ChatTemplate { used: donor.name.clone(), other: other.name.clone() });
         }

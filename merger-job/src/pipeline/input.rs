@@ -1,8 +1,11 @@
 //! A stretch of a tensor's sources on its way into the kernels: chunk by chunk, from memory or from local files.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::Error;
+use crate::adjustment::Adjuster;
 use crate::budget::Shape;
 use crate::element::Float;
 use crate::kernel::{Chunk, Source};
@@ -16,10 +19,12 @@ pub(super) struct Input {
     /// Bytes of one element.
     pub(super) width: usize,
     pub(super) bytes: Place,
+    /// What makes weights of its numbers.
+    pub(super) adjuster: Option<Arc<Adjuster>>,
 }
 
 /// Where they are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Place {
     /// Read already.
     Memory(Bytes),
@@ -46,6 +51,7 @@ impl Stretch {
         mut work: impl FnMut(&Chunk<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut buffers: Vec<Vec<u8>> = vec![Vec::new(); self.inputs.len()];
+        let mut weights: Vec<Vec<u8>> = vec![Vec::new(); self.inputs.len()];
         let mut done = 0;
         while done < self.elements {
             let elements = self.shape.chunk.min(self.elements - done) as usize;
@@ -59,7 +65,8 @@ impl Stretch {
                 .inputs
                 .iter()
                 .zip(&buffers)
-                .map(|(input, buffer)| {
+                .zip(&mut weights)
+                .map(|((input, buffer), weights)| {
                     let bytes = match &input.bytes {
                         Place::Memory(bytes) => {
                             let begin = done as usize * input.width;
@@ -68,7 +75,11 @@ impl Stretch {
                         Place::File(..) => &buffer[..],
                     };
                     // What has no such type is copied, and its type not looked at.
-                    Source { float: input.float.unwrap_or(Float::E4m3), bytes }
+                    let float = input.float.unwrap_or(Float::E4m3);
+                    let Some(adjuster) = &input.adjuster else { return Source { float, bytes } };
+                    weights.resize(elements * Float::F64.bytes(), 0);
+                    adjuster.apply(float, bytes, self.first + done, weights);
+                    Source { float: Float::F64, bytes: weights }
                 })
                 .collect();
             let first = self.first + done;

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use self::baton::Baton;
 use self::input::Stretch;
 use self::round::Running;
+use crate::adjustment::Adjuster;
 use crate::budget::{Budget, Memory};
 use crate::element::Float;
 use crate::job::{Job, Work};
@@ -146,6 +147,7 @@ impl Pipeline {
         targets: Vec<Target>,
         sender: &mpsc::Sender<Ahead>,
     ) -> Result<(), Error> {
+        let job = &self.with_adjusters(job).await?;
         let combination = match &job.work {
             Work::Copy => None,
             Work::Merge(methods, float) => {
@@ -175,6 +177,30 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// The job with what makes weights of its members' numbers.
+    async fn with_adjusters(&self, job: &Arc<Job>) -> Result<Arc<Job>, Error> {
+        let places =
+            || job.members.iter().map(|&member| (member, &self.pool.tensors[job.tensor].places[member]));
+        if job.work == Work::Copy || places().all(|(_, place)| place.adjustment.is_none()) {
+            return Ok(Arc::clone(job));
+        }
+        let memory = Arc::new(self.budget.take_adjusters(&self.pool, job).await?);
+        let mut adjusters = Vec::new();
+        for (member, place) in places() {
+            let adjuster = match &place.adjustment {
+                None => None,
+                Some(adjustment) => {
+                    let (member, memory) = (&self.pool.members()[member], Arc::clone(&memory));
+                    let read = Adjuster::read(&self.stores, member, adjustment, job.row(), memory).await?;
+                    self.progress.add_read(adjustment.bytes());
+                    Some(Arc::new(read))
+                }
+            };
+            adjusters.push(adjuster);
+        }
+        Ok(Arc::new(Job { adjusters, ..Job::clone(job) }))
     }
 
     async fn merge_stretch(

@@ -1,6 +1,6 @@
 //! One pass over a tensor: its stretches are read and worked on side by side, and what comes out is taken in order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -81,9 +81,14 @@ impl Pipeline {
 
     /// The stretch of every member of the job; files of this machine are only opened, and read as they are needed.
     pub(super) async fn read(&self, job: &Job, first: u64, elements: u64) -> Result<Stretch, Error> {
-        let inputs = try_join_all(job.members.iter().map(async |&member| {
-            let place = &self.pool.tensors[job.tensor].places[member];
-            let shard = &self.pool.members()[member].shards[place.shard];
+        let sources: Vec<_> =
+            job.members.iter().map(|&member| self.pool.source(job.tensor, member)).collect();
+        // Adapters of one base share its bytes.
+        let reader_of =
+            |slot: usize| (0..slot).find(|&earlier| sources[earlier] == sources[slot]).unwrap_or(slot);
+        let readers = (0..sources.len()).filter(|&slot| reader_of(slot) == slot);
+        let read = try_join_all(readers.clone().map(async |slot| {
+            let (shard, place) = (sources[slot].0, &self.pool.tensors[job.tensor].places[job.members[slot]]);
             let width = place.element.bits() / 8;
             let (offset, length) = (place.offset + first * width, elements * width);
             let bytes = if let Some(file) = self.stores.open_pinned(shard, offset, length).await? {
@@ -93,9 +98,20 @@ impl Pipeline {
                 Place::Memory(self.stores.read(shard, offset, length as usize).await?)
             };
             self.progress.add_read(length);
-            Ok::<_, Error>(Input { float: place.element.float(), width: width as usize, bytes })
+            Ok::<_, Error>((slot, bytes))
         }))
         .await?;
+        let read: BTreeMap<usize, Place> = read.into_iter().collect();
+        let inputs = job.members.iter().enumerate().map(|(slot, &member)| {
+            let element = self.pool.tensors[job.tensor].places[member].element;
+            Input {
+                float: element.float(),
+                width: (element.bits() / 8) as usize,
+                bytes: read[&reader_of(slot)].clone(),
+                adjuster: job.adjusters.get(slot).cloned().flatten(),
+            }
+        });
+        let inputs = inputs.collect();
         let (shape, row) = (self.budget.shape(&self.pool, job), job.row() as usize);
         Ok(Stretch { inputs, first, elements, shape, row })
     }

@@ -75,9 +75,9 @@ pub(super) fn read(path: &Path, object: &Object, offset: u64, length: usize) -> 
 }
 
 /// A file of one version that is read in pieces, each at the time it's needed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PinnedFile {
-    file: File,
+    file: Arc<File>,
     object: Object,
     path: PathBuf,
 }
@@ -90,7 +90,7 @@ impl PinnedFile {
             // Only a hint: a file system that doesn't know it reads later.
             let _ = rustix::fs::fadvise(&file, offset, Some(length), rustix::fs::Advice::WillNeed);
         }
-        Ok(Self { file, object: object.clone(), path: path.to_owned() })
+        Ok(Self { file: Arc::new(file), object: object.clone(), path: path.to_owned() })
     }
 
     /// Fills the buffer from that place of the file, and fails when it's no longer the pinned one.

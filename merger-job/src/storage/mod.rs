@@ -52,7 +52,7 @@ pub struct Entry {
 }
 
 /// One version of a file: what [`Stores::read`] reads, or fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Object {
     /// Where it is.
     pub location: Location,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "whatever fails in a test fails the test")]
 
+mod adjusted;
 mod hostile;
 mod merging;
 mod methods;
