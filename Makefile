@@ -10,10 +10,10 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 PROGRAMS := --package mergesearch --package mergesearch-merger --package mergesearch-quickstart --bins
-SCRIPTS := .ci/run images/build tests/bench/run tests/browser tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
+SCRIPTS := .ci/run images/build tests/bench/run tests/browser tests/check-dependencies tests/check-scripts tests/cluster-demo tests/cluster-programs tests/demo tests/fuzz tests/peers/run tests/s3-servers tests/src/cluster/inside.sh tests/src/cluster/keep.sh
 
 .PHONY: help demo test check-format check-scripts check-dependencies check-each-crate check-lints check-docs \
-	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench bench-merge bench-search fmt generate simulation peers study study-tables pool deny clean
+	check-licences s3-servers cluster-programs cluster cluster-down cluster-demo chaos images bench bench-merge bench-search fuzz sanitize fmt generate simulation peers study study-tables pool deny clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,13 @@ generate: ## Rewrite the generated files: crds/*.yaml, their copies in the chart
 
 simulation: ## Run ten thousand simulated searches with everything going wrong; MERGESEARCH_SEED begins at others.
 	MERGESEARCH_SCHEDULES=4000 $(CARGO) test --locked --release --package mergesearch-operator --test it simulation
+
+fuzz: ## Fuzz what reads untrusted bytes, half an hour for each target or FUZZ_SECONDS, with a nightly toolchain.
+	tests/fuzz "$${FUZZ_SECONDS:-1800}"
+
+sanitize: ## Run the merger's unit tests, kernels at every level among them, under AddressSanitizer, with a nightly toolchain.
+	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +nightly test --locked --package mergesearch-merger --lib \
+		--target x86_64-unknown-linux-gnu --target-dir "$$CARGO_TARGET_DIR/sanitize"
 
 peers: ## Compare with mergekit and load a merge with transformers; installs PyTorch into .cache/ once.
 	$(CARGO) build --locked --release $(PROGRAMS)

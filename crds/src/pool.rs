@@ -13,7 +13,8 @@ const LABEL: &str =
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Pool {
-    /// 2 to 256 checkpoints of one architecture: the same tensor names and shapes. Immutable.
+    /// 2 to 256 checkpoints of one architecture: the same tensor names and shapes. One that is a LoRA adapter
+    /// as PEFT writes it stands for `base` with the adapter applied. Immutable.
     #[schemars(length(min = 2, max = 256))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub checkpoints: Vec<CheckpointSource>,
