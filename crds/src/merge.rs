@@ -1,5 +1,7 @@
 //! `spec.merge`: the method, what the search may vary, and the form of the output.
 
+use std::num::NonZeroU32;
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use mergesearch_recipe::MergeMethod;
 use schemars::JsonSchema;
@@ -32,6 +34,11 @@ pub struct Merge {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub tokenizer_from: Option<String>,
+    /// How checkpoints of different vocabularies come together: rows of embeddings and output heads are matched by their
+    /// tokens, as `tokenizer.json` names them; a token that a checkpoint lacks gets the base's row in it, else the mean of
+    /// those that have it. Default: none, vocabularies have to be equal. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<Vocabulary>,
     /// Size in bytes at which a merged checkpoint is split into another safetensors file. Default: `5G`. Immutable.
     pub max_shard_size: Quantity,
 }
@@ -45,6 +52,7 @@ impl Default for Merge {
             parameters: Parameters::default(),
             dtype: None,
             tokenizer_from: None,
+            vocabulary: None,
             max_shard_size: defaults::max_shard_size(),
         }
     }
@@ -127,6 +135,39 @@ impl ParameterRange {
     pub fn bounds(&self, min: f64, max: f64, start: f64) -> (f64, f64, f64) {
         let or = |own: Option<f64>, default: f64| self.value.or(own).unwrap_or(default);
         (or(self.min, min), or(self.max, max), or(self.start, start))
+    }
+}
+
+/// Which tokens a merge has.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(description = "")]
+pub struct Vocabulary {
+    /// `Donor`: those of the checkpoint that the tokenizer comes from (`tokenizerFrom`); `Union`: those, then what other
+    /// checkpoints have beside them. Immutable.
+    pub tokens: Tokens,
+    /// Rows of zeros are added up to a multiple of this many. Default: none. Immutable. Example: `64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pad_to_multiple_of: Option<NonZeroU32>,
+}
+
+/// See [`Vocabulary::tokens`].
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(description = "")]
+pub enum Tokens {
+    /// The donor's.
+    Donor,
+    /// Everybody's.
+    Union,
+}
+
+impl From<Vocabulary> for mergesearch_recipe::Vocabulary {
+    fn from(vocabulary: Vocabulary) -> Self {
+        let tokens = match vocabulary.tokens {
+            Tokens::Donor => mergesearch_recipe::Tokens::Donor,
+            Tokens::Union => mergesearch_recipe::Tokens::Union,
+        };
+        Self { tokens, pad_to_multiple_of: vocabulary.pad_to_multiple_of }
     }
 }
 

@@ -75,6 +75,7 @@ pub fn search_config(resource: &MergeSearch, layers: u32) -> Result<engine::Sear
         non_negative: spec.merge.weights.non_negative,
         dtype: spec.merge.dtype.map(Into::into),
         tokenizer_from: spec.merge.tokenizer_from.as_deref().map(CheckpointName::try_from).transpose()?,
+        vocabulary: spec.merge.vocabulary.map(Into::into),
         objectives: spec.objectives.iter().map(|own| objective(own, spec)).collect::<Result<_, _>>()?,
         held_out: spec.held_out.iter().map(held_out).collect::<Result<_, _>>()?,
         baselines: spec.baselines.iter().map(|own| baseline(own, spec)).collect::<Result<_, _>>()?,

@@ -205,7 +205,11 @@ impl Cost {
             Work::Copy => job.output.element.bits() / 8,
             Work::Merge(methods, _) => methods.len() as u64 * (job.output.element.bits() / 8),
         };
-        let sources: u64 = job.members.iter().filter(is_remote).map(width).sum();
+        // Rows that are brought together wait as read and as f64.
+        let gathered = |member: &&usize| pool.tensors[job.tensor].places[**member].rows.is_some();
+        let waiting = |member: &usize| if gathered(&member) { width(member) + 8 } else { width(member) };
+        let sources: u64 =
+            job.members.iter().filter(|member| is_remote(member) || gathered(member)).map(waiting).sum();
         let rows = if job.needs_rows() { 8 * (job.members.len() as u64 + ROW_NUMBERS) } else { 0 };
         let adjusted = job
             .members
@@ -216,7 +220,7 @@ impl Cost {
             sources,
             streamed: sources + if uploads { outputs } else { 0 },
             chunked: job.members.iter().map(width).sum::<u64>() + outputs + numbers,
-            widest: job.members.iter().map(width).max().unwrap_or(1),
+            widest: job.members.iter().map(waiting).max().unwrap_or(1),
         }
     }
 }

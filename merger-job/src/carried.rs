@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::checkpoint::{OpenCheckpoint, read_small};
 use crate::element::Float;
 use crate::storage::Stores;
+use crate::vocabulary::{self, Joined};
 use crate::{Error, Location};
 
 /// Longest file that is carried.
@@ -43,8 +44,19 @@ pub(crate) fn is_carried(name: &str) -> bool {
 }
 
 /// Copies the donor's files.
-pub(crate) async fn carry(stores: &Stores, donor: &OpenCheckpoint, output: &Location) -> Result<(), Error> {
+pub(crate) async fn carry(
+    stores: &Stores,
+    donor: &OpenCheckpoint,
+    joined: Option<&Joined>,
+    output: &Location,
+) -> Result<(), Error> {
     for entry in donor.entries.iter().filter(|entry| is_carried(&entry.name)) {
+        if let Some(file) =
+            joined.and_then(|joined| joined.file.as_ref()).filter(|_| entry.name == vocabulary::FILE)
+        {
+            stores.put(&output.join(vocabulary::FILE), file.clone()).await?;
+            continue;
+        }
         let content = read_small(stores, &donor.location, &entry.name, MAX_CARRIED).await;
         let content = content.map_err(|source| donor.blame(source))?;
         stores.put(&output.join(&entry.name), content).await?;
@@ -52,10 +64,22 @@ pub(crate) async fn carry(stores: &Stores, donor: &OpenCheckpoint, output: &Loca
     Ok(())
 }
 
-/// The donor's config with the output's element type and, where `layers` says which layers they come from, its layers;
+/// The donor's config with the output's element type, with the size of a joined vocabulary and, where `layers` says which layers they come from, its layers;
 /// without a quantization that the output doesn't have.
-pub(crate) fn config(donor: &Value, float: Option<Float>, layers: Option<&[u32]>) -> Bytes {
+pub(crate) fn config(
+    donor: &Value,
+    float: Option<Float>,
+    layers: Option<&[u32]>,
+    joined: Option<&Joined>,
+) -> Bytes {
     let mut config = donor.clone();
+    if let Some(joined) = joined {
+        for place in ["/vocab_size", "/text_config/vocab_size"] {
+            if let Some(size) = config.pointer_mut(place) {
+                *size = joined.rows.into();
+            }
+        }
+    }
     if let Some(layers) = layers {
         stack(&mut config, layers);
         if let Some(text) = config.get_mut("text_config") {
@@ -117,7 +141,7 @@ mod tests {
     use super::*;
 
     fn written(donor: &Value, float: Option<Float>) -> Value {
-        serde_json::from_slice(&config(donor, float, None)).unwrap()
+        serde_json::from_slice(&config(donor, float, None, None)).unwrap()
     }
 
     #[test]
@@ -136,7 +160,7 @@ mod tests {
     fn layers_are_stacked_in_the_config_too() {
         let donor =
             json!({"num_hidden_layers": 2, "layer_types": ["full", "sliding"], "eos_token_id": [1, 2]});
-        let stacked: Value = serde_json::from_slice(&config(&donor, None, Some(&[0, 1, 1]))).unwrap();
+        let stacked: Value = serde_json::from_slice(&config(&donor, None, Some(&[0, 1, 1]), None)).unwrap();
         let expected = json!({"num_hidden_layers": 3, "layer_types": ["full", "sliding", "sliding"], "eos_token_id": [1, 2]});
         assert_eq!(stacked, expected);
     }

@@ -94,6 +94,9 @@ pub enum Error {
         "method nuslerp: nuslerp_row_wise makes vectors of columns, which can't be merged; expected it to be false"
     )]
     Columns,
+    /// A recipe that joins vocabularies otherwise than the pool was opened for.
+    #[error("vocabulary: the recipe has another than the pool was opened with")]
+    Vocabulary,
     /// Nothing to merge.
     #[error("--recipe: expected at least one recipe")]
     NoRecipe,
@@ -311,6 +314,19 @@ pub enum PoolError {
     /// Nothing to open.
     #[error("pool: expected at least one checkpoint")]
     Empty,
+    /// Vocabularies are to be joined, but one isn't there to be read.
+    #[error("vocabulary: checkpoint {0} has no tokenizer.json, which its tokens are read from")]
+    NoVocabulary(CheckpointName),
+    /// Rows of tokens that are made of other numbers.
+    #[error(
+        "vocabulary: tensor {tensor:?} of checkpoint {checkpoint} is adapted or scaled, expected rows as they are"
+    )]
+    AdjustedRows {
+        /// The tensor.
+        tensor: String,
+        /// Whose.
+        checkpoint: CheckpointName,
+    },
     /// An adapter without anything to lay it over.
     #[error("checkpoint {0}: it is an adapter; expected a base, which it is applied to")]
     NoBase(CheckpointName),

@@ -88,6 +88,9 @@ pub(crate) fn jobs(pool: &Pool, recipes: &[Recipe]) -> Result<Vec<Arc<Job>>, Err
         if recipe.groups.iter().any(by_columns) {
             return Err(Error::Columns);
         }
+        if recipe.vocabulary != pool.vocabulary {
+            return Err(Error::Vocabulary);
+        }
         if let Some(field) = first_difference(first, recipe) {
             return Err(Error::DifferentRecipes { field });
         }
@@ -108,6 +111,7 @@ fn first_difference(first: &Recipe, other: &Recipe) -> Option<&'static str> {
         ("base", first.base != other.base),
         ("dtype", first.dtype != other.dtype),
         ("stack", first.stack != other.stack),
+        ("vocabulary", first.vocabulary != other.vocabulary),
         ("tokenizer_from", first.tokenizer_from != other.tokenizer_from),
     ];
     differences.into_iter().find(|(_, differs)| *differs).map(|(field, _)| field)

@@ -62,6 +62,7 @@ mod statistics;
 mod storage;
 mod tokenizer;
 mod unique_map;
+mod vocabulary;
 mod warning;
 
 pub use card::Publication;

@@ -158,7 +158,7 @@ pub async fn merge_all(
     let size: u64 = ours_jobs().map(|job| job.output.size).sum();
     progress.begin(bytes_read, size * outputs.len() as u64);
     for merging in &mergings {
-        carried::carry(stores, donor, merging.output).await?;
+        carried::carry(stores, donor, pool.joined.as_deref(), merging.output).await?;
         for (name, content) in &merging.beside {
             stores.put(&merging.output.join(name), content.clone()).await?;
         }
@@ -173,7 +173,8 @@ pub async fn merge_all(
             .collect();
         pipeline.write_shard(&jobs, shard, &files, &mut found).await?;
     }
-    let config = carried::config(&donor.config, main_float(&jobs), stacked_layers(first).as_deref());
+    let (layers, joined) = (stacked_layers(first), pool.joined.as_deref());
+    let config = carried::config(&donor.config, main_float(&jobs), layers.as_deref(), joined);
     let mut reports = Vec::new();
     for (place, folder) in folders.iter().enumerate() {
         let found: Vec<NotFinite> = found.iter().map(|found| found[place]).collect();

@@ -91,8 +91,8 @@ pub fn plan(
         .collect();
     let donor = pool.donor(first)?;
     let carried = donor.entries.iter().filter(|entry| is_carried(&entry.name)).map(|entry| entry.size);
-    let config =
-        carried::config(&donor.config, main_float(&jobs), stacked_layers(first).as_deref()).len() as u64;
+    let (layers, joined) = (stacked_layers(first), pool.joined.as_deref());
+    let config = carried::config(&donor.config, main_float(&jobs), layers.as_deref(), joined).len() as u64;
     let index = layout.index.as_ref().map_or(0, |index| index.len() as u64);
     let longest = parts.iter().map(|part| part.bytes_read + 2 * part.bytes_written).max().unwrap_or(0);
     Ok(Plan {

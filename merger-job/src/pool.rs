@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use mergesearch_recipe::{Checkpoint, CheckpointName, Recipe, TensorPosition};
+use mergesearch_recipe::{Checkpoint, CheckpointName, Recipe, TensorPosition, Vocabulary};
 
 use crate::adjustment::Adjustment;
 use crate::checkpoint::OpenCheckpoint;
@@ -15,6 +15,7 @@ use crate::error::{CheckpointError, PoolError};
 use crate::roles::{self, Role};
 use crate::storage::{Object, Stores};
 use crate::tokenizer;
+use crate::vocabulary::{self, Joined, Rows};
 use crate::{Error, Warning};
 
 /// Checkpoints opened at the same time.
@@ -29,6 +30,8 @@ pub struct Sources {
     pub base: Option<Checkpoint>,
     /// Whose config, tokenizer and other carried files are used. Default: the base's, else the first checkpoint's.
     pub tokenizer_from: Option<CheckpointName>,
+    /// How different vocabularies come together. Default: they have to be equal.
+    pub vocabulary: Option<Vocabulary>,
 }
 
 impl From<&Recipe> for Sources {
@@ -37,6 +40,7 @@ impl From<&Recipe> for Sources {
             checkpoints: recipe.checkpoints.clone(),
             base: recipe.base.clone(),
             tokenizer_from: recipe.tokenizer_from.clone(),
+            vocabulary: recipe.vocabulary,
         }
     }
 }
@@ -49,6 +53,9 @@ pub struct Pool {
     pub(crate) tensors: Arc<[PoolTensor]>,
     warnings: Vec<Warning>,
     layer_count: Option<u32>,
+    /// What the recipes have to say too.
+    pub(crate) vocabulary: Option<Vocabulary>,
+    pub(crate) joined: Option<Arc<Joined>>,
 }
 
 /// One tensor of the output and where each member has it.
@@ -70,6 +77,8 @@ pub(crate) struct Place {
     pub(crate) size: u64,
     /// What makes weights of the bytes' numbers, if they aren't the weights.
     pub(crate) adjustment: Option<Arc<Adjustment>>,
+    /// Which rows the output's are, if not these in order.
+    pub(crate) rows: Option<Arc<Rows>>,
 }
 
 /// A member's pinned files.
@@ -113,10 +122,28 @@ impl Pool {
             );
         }
         compare_configs(&members)?;
-        let (tensors, mut warnings) = compare_tensors(stores, &members).await?;
-        warnings.extend(tokenizer::compare(stores, &members, donor).await?);
+        let joined = match sources.vocabulary {
+            Some(rule) => {
+                let base = sources.base.is_some().then_some(members.len() - 1);
+                Some(Joined::new(stores, &members, donor, base, rule).await?)
+            }
+            None => None,
+        };
+        let (tensors, mut warnings) = compare_tensors(stores, &members, joined.as_ref()).await?;
+        if joined.is_none() {
+            warnings.extend(tokenizer::compare(stores, &members, donor).await?);
+        }
+        warnings.extend(tokenizer::compare_conventions(stores, &members, donor).await?);
         let layer_count = TensorPosition::layer_count(tensors.iter().map(|tensor| tensor.name.as_str()));
-        Ok(Self { members: members.into(), tensors: tensors.into(), warnings, layer_count })
+        let (vocabulary, joined) = (sources.vocabulary, joined.map(Arc::new));
+        Ok(Self {
+            members: members.into(),
+            tensors: tensors.into(),
+            warnings,
+            layer_count,
+            vocabulary,
+            joined,
+        })
     }
 
     /// What a user should know although the pool can be merged.
@@ -230,6 +257,7 @@ fn compare_configs(members: &[OpenCheckpoint]) -> Result<(), PoolError> {
 async fn compare_tensors(
     stores: &Stores,
     members: &[OpenCheckpoint],
+    joined: Option<&Joined>,
 ) -> Result<(Vec<PoolTensor>, Vec<Warning>), Error> {
     let mut warnings = Vec::new();
     let mut tensors = Vec::new();
@@ -254,7 +282,11 @@ async fn compare_tensors(
             }
             .into());
         }
-        let tensor = compare_tensor(members, name)?;
+        let joined = joined.filter(|_| vocabulary::has_tokens(name));
+        let mut tensor = compare_tensor(members, name, joined.is_some())?;
+        if let Some(joined) = joined {
+            join(&mut tensor, members, joined)?;
+        }
         if tensor.role == Role::Copied {
             check_copied(stores, members, &tensor).await?;
         }
@@ -264,12 +296,16 @@ async fn compare_tensors(
 }
 
 /// One tensor that all members have.
-fn compare_tensor(members: &[OpenCheckpoint], name: &str) -> Result<PoolTensor, Error> {
+///
+/// Of tensors with a row for each token, `by_tokens`, the numbers of rows may differ.
+fn compare_tensor(members: &[OpenCheckpoint], name: &str, by_tokens: bool) -> Result<PoolTensor, Error> {
+    let compared = |shape: &[u64]| shape.iter().copied().skip(usize::from(by_tokens)).collect::<Vec<u64>>();
+
     let mut all = members.iter().filter_map(|member| Some((member, member.tensors.get(name)?)));
     let Some((first, form)) = all.next() else { return Err(PoolError::Empty.into()) };
     for (other, theirs) in all {
         let (tensor, first, other) = (name.to_owned(), first.name.clone(), other.name.clone());
-        if theirs.shape != form.shape {
+        if theirs.shape.len() != form.shape.len() || compared(&theirs.shape) != compared(&form.shape) {
             let (first_shape, shape) = (form.shape.clone(), theirs.shape.clone());
             return Err(PoolError::Shape { tensor, first, first_shape, other, shape }.into());
         }
@@ -297,8 +333,29 @@ fn compare_tensor(members: &[OpenCheckpoint], name: &str) -> Result<PoolTensor, 
         offset: place.offset,
         size: place.size,
         adjustment: place.adjustment.clone(),
+        rows: None,
     });
     Ok(PoolTensor { name: name.to_owned(), shape: form.shape.clone(), role, places: places.collect() })
+}
+
+/// Gives the tensor the joined vocabulary's rows.
+fn join(tensor: &mut PoolTensor, members: &[OpenCheckpoint], joined: &Joined) -> Result<(), PoolError> {
+    let held = |member: &OpenCheckpoint| member.tensors.get(&tensor.name)?.shape.first().copied();
+    let held: Vec<u64> = members.iter().map(|member| held(member).unwrap_or(0)).collect();
+    if let Some(rows) = tensor.shape.first_mut() {
+        *rows = joined.rows;
+    }
+    for (member, place) in tensor.places.iter_mut().enumerate() {
+        place.rows = joined.rows(member, &held);
+    }
+    let apart = tensor.places.iter().any(|place| place.rows.is_some());
+    match tensor.places.iter().zip(members).find(|(place, _)| apart && place.adjustment.is_some()) {
+        Some((_, member)) => {
+            let (tensor, checkpoint) = (tensor.name.clone(), member.name.clone());
+            Err(PoolError::AdjustedRows { tensor, checkpoint })
+        }
+        None => Ok(()),
+    }
 }
 
 /// A copied tensor is the same everywhere, in type and bytes.

@@ -24,6 +24,9 @@ pub(crate) fn metadata(pool: &Pool, recipe: &Recipe) -> Result<Metadata, Error> 
         // Fingerprints are of one length.
         digest.update(fingerprints.get(pool.member(checkpoint)?).map_or("", String::as_str));
     }
+    if let Some(joined) = &pool.joined {
+        digest.update(joined.digest);
+    }
     let mut text = String::new();
     for byte in digest.finalize() {
         // A String takes every write.

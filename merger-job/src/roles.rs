@@ -54,6 +54,13 @@ pub(crate) fn natural(left: &str, right: &str) -> Ordering {
     parts(left).cmp(parts(right)).then_with(|| left.cmp(right))
 }
 
+/// Whether the name is that of an embedding of tokens.
+pub(crate) fn is_embedding(name: &str) -> bool {
+    ["embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight"]
+        .iter()
+        .any(|embedding| name.ends_with(embedding))
+}
+
 /// Whether the name is that of a language model's output head.
 pub(crate) fn is_head(name: &str) -> bool {
     name == "lm_head.weight" || name.ends_with(".lm_head.weight")
@@ -73,9 +80,8 @@ pub(crate) fn tied_embedding<'a>(head: &str, members: &'a [OpenCheckpoint]) -> O
         Some(Value::Bool(tied)) => *tied,
         _ => members.iter().any(|member| !member.tensors.contains_key(head)),
     };
-    let embeddings = ["embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight"];
     let mut names = members.first()?.tensors.keys().map(String::as_str);
-    tied.then(|| names.find(|name| embeddings.iter().any(|embedding| name.ends_with(embedding)))).flatten()
+    tied.then(|| names.find(|name| is_embedding(name))).flatten()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::storage::Stores;
 use crate::{Error, Warning};
 
 /// Longest tokenizer file.
-const MAX_TOKENIZER: u64 = 256 << 20;
+pub(crate) const MAX_TOKENIZER: u64 = 256 << 20;
 
 /// The parts of `tokenizer.json` that decide which text becomes which token.
 struct Tokenizer {
@@ -127,12 +127,11 @@ pub(crate) async fn compare(
             warnings.push(Warning::NoTokenizer { used: donor.name.clone(), other: other.name.clone() });
         }
     }
-    warnings.extend(compare_conventions(stores, members, donor).await?);
     Ok(warnings)
 }
 
 /// Chat templates and end-of-text ids: a merge with another's still works, if not as its user expects.
-async fn compare_conventions(
+pub(crate) async fn compare_conventions(
     stores: &Stores,
     members: &[OpenCheckpoint],
     donor: &OpenCheckpoint,

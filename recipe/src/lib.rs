@@ -41,6 +41,7 @@ mod position;
 mod recipe;
 mod recipe_error;
 mod validate;
+mod vocabulary;
 mod yaml;
 
 pub use checkpoint::{Checkpoint, CheckpointName, CheckpointNameError};
@@ -51,4 +52,5 @@ pub use parameters::Parameters;
 pub use position::TensorPosition;
 pub use recipe::{Dtype, Recipe};
 pub use recipe_error::RecipeError;
+pub use vocabulary::{Tokens, Vocabulary};
 pub use yaml::YamlError;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Checkpoint, CheckpointName, Group, LayerRange, MergeMethod, TensorPosition};
+use crate::{Checkpoint, CheckpointName, Group, LayerRange, MergeMethod, TensorPosition, Vocabulary};
 
 /// The element type of floating-point tensors in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub struct Recipe {
     /// Whose config, tokenizer and other carried files the output gets. Default: the base, else the first checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer_from: Option<CheckpointName>,
+    /// How different vocabularies come together. Default: they have to be equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<Vocabulary>,
     /// Where the random numbers of methods that drop differences at random start. Default 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub seed: u64,
@@ -170,6 +173,7 @@ mod tests {
             tokenizer_from: None,
             seed: 0,
             stack: Vec::new(),
+            vocabulary: None,
         }
     }
 

@@ -224,6 +224,7 @@ mod tests {
             tokenizer_from: Some("base".try_into().unwrap()),
             seed: 0,
             stack: Vec::new(),
+            vocabulary: None,
         }
     }
 

@@ -138,6 +138,7 @@ impl Problem {
             tokenizer_from: self.config.tokenizer_from.clone(),
             seed: self.config.seed,
             stack: Vec::new(),
+            vocabulary: self.config.vocabulary,
         }
     }
 

@@ -2,6 +2,7 @@
 //! local files, wherever they belong.
 
 mod baton;
+mod gather;
 mod input;
 mod measure;
 mod round;

@@ -84,9 +84,11 @@ impl Pipeline {
         let sources: Vec<_> =
             job.members.iter().map(|&member| self.pool.source(job.tensor, member)).collect();
         // Adapters of one base share its bytes.
-        let reader_of =
-            |slot: usize| (0..slot).find(|&earlier| sources[earlier] == sources[slot]).unwrap_or(slot);
-        let readers = (0..sources.len()).filter(|&slot| reader_of(slot) == slot);
+        let places = || job.members.iter().map(|&member| &self.pool.tensors[job.tensor].places[member]);
+        let is_gathered: Vec<bool> = places().map(|place| place.rows.is_some()).collect();
+        let shares = |earlier: usize, slot: usize| !is_gathered[earlier] && sources[earlier] == sources[slot];
+        let reader_of = |slot: usize| (0..slot).find(|&earlier| shares(earlier, slot)).unwrap_or(slot);
+        let readers = (0..sources.len()).filter(|&slot| reader_of(slot) == slot && !is_gathered[slot]);
         let read = try_join_all(readers.clone().map(async |slot| {
             let (shard, place) = (sources[slot].0, &self.pool.tensors[job.tensor].places[job.members[slot]]);
             let width = place.element.bits() / 8;
@@ -102,16 +104,18 @@ impl Pipeline {
         }))
         .await?;
         let read: BTreeMap<usize, Place> = read.into_iter().collect();
-        let inputs = job.members.iter().enumerate().map(|(slot, &member)| {
-            let element = self.pool.tensors[job.tensor].places[member].element;
-            Input {
-                float: element.float(),
-                width: (element.bits() / 8) as usize,
-                bytes: read[&reader_of(slot)].clone(),
-                adjuster: job.adjusters.get(slot).cloned().flatten(),
-            }
-        });
-        let inputs = inputs.collect();
+        let mut inputs = Vec::new();
+        for (slot, place) in places().enumerate() {
+            inputs.push(match &place.rows {
+                Some(rows) => self.gather(job, rows, first, elements).await?,
+                None => Input {
+                    float: place.element.float(),
+                    width: (place.element.bits() / 8) as usize,
+                    bytes: read[&reader_of(slot)].clone(),
+                    adjuster: job.adjusters.get(slot).cloned().flatten(),
+                },
+            });
+        }
         let (shape, row) = (self.budget.shape(&self.pool, job), job.row() as usize);
         Ok(Stretch { inputs, first, elements, shape, row })
     }

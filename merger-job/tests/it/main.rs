@@ -13,3 +13,4 @@ mod program;
 mod reference;
 mod server;
 mod shapes;
+mod vocabularies;

@@ -93,6 +93,7 @@ impl Pods {
             base: None,
             dtype: None,
             tokenizer_from: None,
+            vocabulary: None,
             max_shard_size: 5_000_000_000,
             outputs: vec![self.folder.uri("output")],
         }

@@ -169,6 +169,7 @@ impl Folder {
             tokenizer_from: None,
             seed: 0,
             stack: Vec::new(),
+            vocabulary: None,
         }
     }
 }

@@ -129,6 +129,7 @@ impl Blueprint<'_> {
             base: config.base.clone(),
             dtype: config.dtype,
             tokenizer_from: config.tokenizer_from.clone(),
+            vocabulary: config.vocabulary,
             max_shard_size: self.max_shard_size(),
             outputs: [own].into_iter().chain(publishes.then(|| publish_folder(self.resource))).collect(),
         }

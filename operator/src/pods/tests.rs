@@ -93,6 +93,7 @@ impl Made {
             tokenizer_from: None,
             seed: 0,
             stack: Vec::new(),
+            vocabulary: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The shape of a mergekit YAML, key by key, before anything is made of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_saphyr::{FlowSeq, NonFiniteFloatPolicy};
@@ -31,7 +32,7 @@ pub(super) struct Document {
     pub(super) out_dtype: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokenizer_source: Option<String>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokenizer: Option<Tokenizer>,
     #[serde(default, skip_serializing)]
     pub(super) chat_template: Option<Present>,
@@ -60,15 +61,15 @@ pub(super) struct Source {
 }
 
 /// The long form of `tokenizer_source`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Tokenizer {
     /// mergekit's default is `union`.
     #[serde(default)]
     pub(super) source: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub(super) tokens: Option<Present>,
-    #[serde(default)]
-    pub(super) pad_to_multiple_of: Option<Present>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pad_to_multiple_of: Option<NonZeroU32>,
 }
 
 /// A value that is only known to be there. Unlike `IgnoredAny` it doesn't make its key an unknown one.

@@ -3,7 +3,7 @@
 use super::document::{Document, Source};
 use super::location::{Names, to_uri};
 use super::{MergekitError, language};
-use crate::{Checkpoint, CheckpointName, MergeMethod};
+use crate::{Checkpoint, CheckpointName, MergeMethod, Tokens, Vocabulary};
 
 /// The checkpoints that a file merges, in the order of a recipe's weights.
 pub(super) struct Pool<'a> {
@@ -64,13 +64,7 @@ impl<'a> Pool<'a> {
     pub(super) fn tokenizer(&self, document: &Document) -> Result<Option<CheckpointName>, MergekitError> {
         let (key, source) = tokenizer_source(document)?;
         let uri = match source {
-            Some("union") => {
-                return Err(MergekitError::refused(
-                    key,
-                    "vocabularies are not joined, expected base or one of the models",
-                ));
-            }
-            None | Some("base") => self.base_uri.clone(),
+            None | Some("base" | "union") => self.base_uri.clone(),
             Some(model) => {
                 Some(to_uri(model, self.folder).map_err(|reason| MergekitError::refused(key, reason))?)
             }
@@ -125,6 +119,22 @@ fn arrange(uris: &mut Vec<String>, method: MergeMethod, base: Option<&String>) -
     Ok(())
 }
 
+/// How vocabularies come together. The short form with a model asks for that model's tokenizer and, here, equal vocabularies;
+/// the long form matches rows by their tokens.
+pub(super) fn vocabulary(document: &Document) -> Result<Option<Vocabulary>, MergekitError> {
+    let (_, source) = tokenizer_source(document)?;
+    let tokens = if source == Some("union") { Tokens::Union } else { Tokens::Donor };
+    let Some(tokenizer) = &document.tokenizer else {
+        let vocabulary = Vocabulary { tokens, pad_to_multiple_of: None };
+        return Ok((tokens == Tokens::Union).then_some(vocabulary));
+    };
+    if tokenizer.tokens.is_some() {
+        let reason = "rows can't be given to single tokens, expected source and pad_to_multiple_of alone";
+        return Err(MergekitError::refused("tokenizer.tokens", reason));
+    }
+    Ok(Some(Vocabulary { tokens, pad_to_multiple_of: tokenizer.pad_to_multiple_of }))
+}
+
 /// What `tokenizer_source` or its long form say, and under which key.
 fn tokenizer_source(document: &Document) -> Result<(&'static str, Option<&str>), MergekitError> {
     let Some(tokenizer) = &document.tokenizer else {
@@ -134,12 +144,6 @@ fn tokenizer_source(document: &Document) -> Result<(&'static str, Option<&str>),
         return Err(MergekitError::refused(
             "tokenizer",
             "stands beside tokenizer_source, expected only one of them",
-        ));
-    }
-    if tokenizer.tokens.is_some() || tokenizer.pad_to_multiple_of.is_some() {
-        return Err(MergekitError::refused(
-            "tokenizer",
-            "vocabularies are not changed, expected source alone",
         ));
     }
     Ok(("tokenizer.source", Some(tokenizer.source.as_deref().unwrap_or("union"))))

@@ -5,7 +5,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::Error as ValueError;
 
 use super::document::Document;
-use super::pool::Pool;
+use super::pool::{Pool, vocabulary};
 use super::{MergekitError, run};
 use crate::{Dtype, MergeMethod, Recipe};
 
@@ -22,10 +22,12 @@ pub fn read(text: &str, folder: &str, layer_count: Option<u32>) -> Result<Recipe
     let pool = Pool::new(&document, method, folder)?;
     let (groups, stack) = run::groups(&document, method, &pool, layer_count)?;
     let tokenizer_from = pool.tokenizer(&document)?;
+    let vocabulary = vocabulary(&document)?;
     let computed_in = dtype("dtype", document.dtype.as_deref())?;
     let dtype = dtype("out_dtype", document.out_dtype.as_deref())?.or(computed_in);
     let Pool { checkpoints, base, .. } = pool;
-    let recipe = Recipe { method, checkpoints, base, groups, dtype, tokenizer_from, seed: 0, stack };
+    let recipe =
+        Recipe { method, checkpoints, base, groups, dtype, tokenizer_from, vocabulary, seed: 0, stack };
     recipe.validate()?;
     Ok(recipe)
 }

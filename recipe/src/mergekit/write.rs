@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_saphyr::FlowSeq;
 
-use super::document::{Document, Settings, Slice, Source};
+use super::document::{Document, Settings, Slice, Source, Tokenizer};
 use super::location::to_model;
 use super::setting::{Rule, Setting};
 use super::{MergekitError, language};
-use crate::{Checkpoint, Dtype, Group, MergeMethod, Parameter, Recipe, TensorPosition};
+use crate::{Checkpoint, Dtype, Group, MergeMethod, Parameter, Recipe, TensorPosition, Tokens};
 
 /// Writes the recipe as mergekit YAML; `normalize` is off where weights can stand as they are. The seed has no place in it.
 ///
@@ -25,10 +25,24 @@ pub fn write(recipe: &Recipe, layer_count: Option<u32>) -> Result<String, Mergek
         return Err(MergekitError::refused("out_dtype", "mergekit has no types of 8 bits"));
     }
     let models = Models::new(recipe)?;
+    let is_union = recipe.vocabulary.is_some_and(|vocabulary| vocabulary.tokens == Tokens::Union);
+    if is_union && models.tokenizer.is_some() {
+        let reason =
+            "mergekit's union begins with the base's tokens, expected the tokenizer to be the base's";
+        return Err(MergekitError::refused("tokenizer.source", reason));
+    }
     let mut document = Document {
         merge_method: recipe.method.to_string(),
         base_model: models.base.clone(),
-        tokenizer_source: models.tokenizer.clone(),
+        tokenizer_source: models.tokenizer.clone().filter(|_| recipe.vocabulary.is_none()),
+        tokenizer: recipe.vocabulary.map(|vocabulary| Tokenizer {
+            source: Some(match vocabulary.tokens {
+                Tokens::Union => "union".to_owned(),
+                Tokens::Donor => models.tokenizer.clone().unwrap_or_else(|| "base".to_owned()),
+            }),
+            tokens: None,
+            pad_to_multiple_of: vocabulary.pad_to_multiple_of,
+        }),
         dtype: recipe.dtype.map(|_| Dtype::Float32.to_string()),
         out_dtype: recipe.dtype.map(|dtype| dtype.to_string()),
         ..Document::default()

@@ -1,7 +1,9 @@
 //! Reading mergekit YAML: mergekit's conventions, and one sentence for each thing that is refused.
 
+use std::num::NonZeroU32;
+
 use mergesearch_recipe::mergekit::{MergekitError, read};
-use mergesearch_recipe::{Dtype, MergeMethod, Recipe};
+use mergesearch_recipe::{Dtype, MergeMethod, Recipe, Tokens, Vocabulary};
 use rstest::rstest;
 
 const LINEAR: &str = "
@@ -159,6 +161,17 @@ parameters: {normalize: false, weight: [{filter: mlp, value: 9}, {filter: '*', v
 }
 
 #[rstest]
+#[case("tokenizer_source: /home/me/b", None)]
+#[case("tokenizer_source: union", Some((Tokens::Union, None)))]
+#[case("tokenizer: {}", Some((Tokens::Union, None)))]
+#[case("tokenizer: {source: ./b, pad_to_multiple_of: 64}", Some((Tokens::Donor, Some(64))))]
+fn vocabularies_are_read(#[case] line: &str, #[case] expected: Option<(Tokens, Option<u32>)>) {
+    let vocabulary = parse(&format!("{LINEAR}{line}\n")).vocabulary;
+    let multiple = |vocabulary: Vocabulary| vocabulary.pad_to_multiple_of.map(NonZeroU32::get);
+    assert_eq!(vocabulary.map(|vocabulary| (vocabulary.tokens, multiple(vocabulary))), expected);
+}
+
+#[rstest]
 #[case("tokenizer_source: base", None)]
 #[case("tokenizer_source: /pool/a", None)]
 #[case("tokenizer_source: /home/me/b", Some("b"))]
@@ -236,15 +249,10 @@ fn tokenizer_source_is_read(#[case] line: &str, #[case] name: Option<&str>) {
     "models.parameters: filters differ between parameters, expected the same in the same order for each that has any"
 )]
 #[case::twice("./b", "/pool/a/", "models.1.model: /pool/a/ is listed twice")]
-#[case::union(
+#[case::tokens(
     "merge_method:",
-    "tokenizer_source: union\nmerge_method:",
-    "tokenizer_source: vocabularies are not joined, expected base or one of the models"
-)]
-#[case::union_by_default(
-    "merge_method:",
-    "tokenizer: {}\nmerge_method:",
-    "tokenizer.source: vocabularies are not joined, expected base or one of the models"
+    "tokenizer: {source: union, tokens: {x: {source: ./b}}}\nmerge_method:",
+    "tokenizer.tokens: rows can't be given to single tokens, expected source and pad_to_multiple_of alone"
 )]
 #[case::template(
     "merge_method:",

@@ -1,9 +1,11 @@
 //! Writing mergekit YAML: the exact text, and that reading it gives the same merge back.
 
+use std::num::NonZeroU32;
+
 use mergesearch_recipe::mergekit::{read, write};
 use mergesearch_recipe::{
     Checkpoint, Dtype, Group, LayerRange, MergeMethod, Parameter, Parameters, PerCheckpoint, Recipe, Rescale,
-    Selection, TensorPosition,
+    Selection, TensorPosition, Tokens, Vocabulary,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -40,6 +42,7 @@ fn recipe(method: MergeMethod, groups: Vec<Group>) -> Recipe {
         tokenizer_from: None,
         seed: 0,
         stack: Vec::new(),
+        vocabulary: None,
     }
 }
 
@@ -89,6 +92,7 @@ fn assert_same_merge(left: &Recipe, right: &Recipe) {
     assert_eq!(left.base, right.base);
     assert_eq!(left.dtype, right.dtype);
     assert_eq!(left.donor(), right.donor());
+    assert_eq!(left.vocabulary, right.vocabulary);
     for tensor in tensors() {
         let of = |recipe: &Recipe| {
             let group = recipe.group_for(&tensor, Some(LAYERS)).unwrap().clone();
@@ -256,6 +260,7 @@ prop_compose! {
         mut groups in prop::collection::vec(block(), 0..4),
         rest in prop::collection::vec(weight(), 2),
         donor in prop::option::of(0..2_usize),
+        vocabulary in prop::option::of((any::<bool>(), prop::option::of(1_u32..200))),
     ) -> Recipe {
         groups.retain(|group| !group.select.is_everything());
         groups.push(group(None, false, None, &rest));
@@ -264,6 +269,10 @@ prop_compose! {
         }
         let mut recipe = recipe(method, groups);
         recipe.tokenizer_from = donor.map(|donor| recipe.checkpoints[donor].name.clone());
+        recipe.vocabulary = vocabulary.map(|(union, multiple)| Vocabulary {
+            tokens: if union { Tokens::Union } else { Tokens::Donor },
+            pad_to_multiple_of: multiple.and_then(NonZeroU32::new),
+        });
         recipe
     }
 }
@@ -278,7 +287,9 @@ proptest! {
         } else {
             // Only a layer with other filters than the embeddings or head beside it can't be written, and what's ours.
             let apart = recipe.groups.iter().any(|group| group.select.within_layers);
-            prop_assert!(apart || recipe.method == MergeMethod::Consensus);
+            // mergekit's union needs a base to begin with.
+            let union = recipe.vocabulary.is_some_and(|vocabulary| vocabulary.tokens == Tokens::Union);
+            prop_assert!(apart || union || recipe.method == MergeMethod::Consensus);
         }
     }
 

@@ -5,7 +5,7 @@ mod contribution;
 
 use std::collections::BTreeMap;
 
-use mergesearch_recipe::{Checkpoint, CheckpointName, Dtype, LayerRange, MergeMethod};
+use mergesearch_recipe::{Checkpoint, CheckpointName, Dtype, LayerRange, MergeMethod, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 use crate::cma::StopCriteria;
@@ -35,6 +35,9 @@ pub struct SearchConfig {
     pub dtype: Option<Dtype>,
     /// Whose tokenizer and config a candidate gets. Default: the base, else the first checkpoint.
     pub tokenizer_from: Option<CheckpointName>,
+    /// How different vocabularies come together. Default: they have to be equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<Vocabulary>,
     /// What is searched for: 1 or more.
     pub objectives: Vec<Objective>,
     /// What is only watched: scored in stage `heldout`.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mergesearch_recipe::{Checkpoint, CheckpointName, Dtype, Recipe};
+use mergesearch_recipe::{Checkpoint, CheckpointName, Dtype, Recipe, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 use crate::results::MetricName;
@@ -84,6 +84,9 @@ pub struct PreflightRequest {
     pub dtype: Option<Dtype>,
     /// Whose tokenizer a candidate gets, when the manifest says so.
     pub tokenizer_from: Option<CheckpointName>,
+    /// How vocabularies come together, when the manifest says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<Vocabulary>,
     /// Largest shard of a candidate, in bytes.
     pub max_shard_size: u64,
     /// URIs of folders that must be writable: the search's own, and where merges are published.
@@ -252,6 +255,7 @@ mod tests {
             base: None,
             dtype: None,
             tokenizer_from: None,
+            vocabulary: None,
             max_shard_size: 5_000_000_000,
             outputs: vec!["s3://models/out".into()],
         })

@@ -286,6 +286,7 @@ mod tests {
             tokenizer_from: None,
             seed: 0,
             stack: Vec::new(),
+            vocabulary: None,
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) fn config(pool: usize) -> SearchConfig {
         non_negative: false,
         dtype: None,
         tokenizer_from: None,
+        vocabulary: None,
         objectives: vec![objective("left"), objective("right")],
         held_out: vec![HeldOut {
             name: "old".into(),

@@ -76,6 +76,7 @@ impl Pods {
             base: None,
             dtype: None,
             tokenizer_from: None,
+            vocabulary: None,
             max_shard_size: 7 << 20,
             outputs: vec![self.folder()],
         }

@@ -22,6 +22,7 @@ pub(super) async fn run(
         checkpoints: request.checkpoints.clone(),
         base: request.base.clone(),
         tokenizer_from: request.tokenizer_from.clone(),
+        vocabulary: request.vocabulary,
     };
     let of_preflight = |error: &Error| PodFault::of_preflight(error);
     let pool = Pool::open(stores, &sources).await.map_err(|error| of_preflight(&error))?;
@@ -69,6 +70,7 @@ fn plan_of(pool: &Pool, request: &PreflightRequest) -> Result<Plan, Error> {
         tokenizer_from: request.tokenizer_from.clone(),
         seed: 0,
         stack: Vec::new(),
+        vocabulary: request.vocabulary,
     };
     // Memory is each merge's own matter.
     let options = MergeOptions {
