@@ -53,7 +53,9 @@ impl Pipeline {
                     }
                     if sources.len() > 1 {
                         let count = sources.len() as f64;
-                        sum.iter_mut().for_each(|sum| *sum /= count);
+                        for sum in &mut sum {
+                            *sum /= count;
+                        }
                     }
                     Float::F64.encode(&sum, &mut bytes[start * 8..(start + length) * 8]);
                 }

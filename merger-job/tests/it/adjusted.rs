@@ -9,6 +9,8 @@ use safetensors::Dtype;
 use serde_json::{Value, json};
 
 use crate::pools::{self, Data, Folder, Model, element, stores, wait};
+use crate::program::merge_from_s3;
+use crate::server::Mischief;
 use crate::shapes::model;
 
 const WEIGHT: &str = "model.layers.0.mlp.up_proj.weight";
@@ -184,6 +186,10 @@ fn adapters_are_merged_as_the_models_they_make_of_their_base() {
         let adapters: usize = one.values().chain(other.values()).map(|data| data.bytes.len()).sum();
         assert_eq!(report.bytes_read, (base + adapters) as u64);
     }
+    // Through a server, which breaks off now and then, come the same bytes.
+    fs::remove_dir_all(folder.path("out")).unwrap();
+    merge_from_s3(&folder, recipe, Mischief::BreaksOff, 2).assert().success();
+    assert!(pools::read(&folder.path("out")) == expected);
 }
 
 #[test]

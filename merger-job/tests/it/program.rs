@@ -207,9 +207,18 @@ fn what_stays_wrong_ends_the_merge_without_a_model(
 
 /// A merge that reads the same checkpoints through a server.
 fn s3_merge(folder: &Folder, mischief: Mischief, times: usize) -> Command {
+    merge_from_s3(folder, folder.recipe(MergeMethod::Linear, &[0.75, 0.25]), mischief, times)
+}
+
+/// The merge into `out` of that recipe, whose checkpoints are read through a server.
+pub(crate) fn merge_from_s3(
+    folder: &Folder,
+    mut recipe: Recipe,
+    mischief: Mischief,
+    times: usize,
+) -> Command {
     let endpoint = serve(folder.root.path(), mischief, times);
-    let mut recipe = folder.recipe(MergeMethod::Linear, &[0.75, 0.25]);
-    for checkpoint in &mut recipe.checkpoints {
+    for checkpoint in recipe.checkpoints.iter_mut().chain(&mut recipe.base) {
         checkpoint.uri = format!("s3://bucket/{}", checkpoint.name);
     }
     write_recipe(folder, &recipe);

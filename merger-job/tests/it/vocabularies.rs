@@ -10,6 +10,8 @@ use safetensors::Dtype;
 use serde_json::{Value, json};
 
 use crate::pools::{self, Data, Folder, Model, stores, wait};
+use crate::program::merge_from_s3;
+use crate::server::Mischief;
 use crate::shapes::model;
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -39,8 +41,8 @@ fn write(folder: &Folder, name: &str, words: Words<'_>, added: usize, spare: usi
     model
 }
 
-fn vocabulary(tokens: Tokens, multiple: u32) -> Option<Vocabulary> {
-    Some(Vocabulary { tokens, pad_to_multiple_of: NonZeroU32::new(multiple) })
+fn vocabulary(tokens: Tokens, multiple: u32) -> Vocabulary {
+    Vocabulary { tokens, pad_to_multiple_of: NonZeroU32::new(multiple) }
 }
 
 fn run(folder: &Folder, recipe: &Recipe, threads: usize) -> Result<MergeReport, Error> {
@@ -66,6 +68,7 @@ fn zip(one: &[f64], other: &[f64], with: impl Fn(f64, f64) -> f64) -> Vec<f64> {
 }
 
 const FIRST: Words<'_> = &["a", "b", "c", "d", "<end>"];
+const BASE: Words<'_> = &["a", "b", "x"];
 const SECOND: Words<'_> = &["d", "c", "x", "b", "a", "<end>", "<tool>"];
 
 fn folder() -> (Folder, Model, Model) {
@@ -79,7 +82,7 @@ fn folder() -> (Folder, Model, Model) {
 fn a_union_matches_rows_by_token_and_borrows_what_one_lacks() {
     let (folder, first, second) = folder();
     let mut recipe = folder.recipe(MergeMethod::Linear, &[0.75, 0.5]);
-    recipe.vocabulary = vocabulary(Tokens::Union, 8);
+    recipe.vocabulary = Some(vocabulary(Tokens::Union, 8));
     for threads in [1, 3] {
         run(&folder, &recipe, threads).unwrap();
         let merged = pools::read(&folder.path("out"));
@@ -89,7 +92,7 @@ fn a_union_matches_rows_by_token_and_borrows_what_one_lacks() {
             for (place, word) in words.iter().enumerate() {
                 let (one, other) = (of(&first, tensor, FIRST, word), of(&second, tensor, SECOND, word));
                 // Who lacks a word has the other's row for it.
-                let (Some(one), Some(other)) = (one.clone().or(other.clone()), other.or(one)) else {
+                let (Some(one), Some(other)) = (one.clone().or_else(|| other.clone()), other.or(one)) else {
                     panic!("{word}")
                 };
                 let expected = zip(&one, &other, |one, other| f64::from((0.75 * one + 0.5 * other) as f32));
@@ -112,17 +115,20 @@ fn a_union_matches_rows_by_token_and_borrows_what_one_lacks() {
             expected.iter().map(|(text, row, special)| (text, row, special)).collect::<Vec<_>>()
         );
     }
+    let merged = pools::read(&folder.path("out"));
+    fs::remove_dir_all(folder.path("out")).unwrap();
+    merge_from_s3(&folder, recipe, Mischief::BreaksOff, 2).assert().success();
+    assert!(pools::read(&folder.path("out")) == merged);
 }
 
 #[test]
 fn the_base_lends_its_rows_and_borrows_means() {
     let (folder, first, second) = folder();
-    const BASE: Words<'_> = &["a", "b", "x"];
     let base = write(&folder, "c", BASE, 0, 0, 3);
     let mut recipe = folder.recipe(MergeMethod::TaskArithmetic, &[0.5, 0.25]);
     recipe.base = Some(folder.checkpoint(2));
     recipe.tokenizer_from = Some(recipe.checkpoints[1].name.clone());
-    recipe.vocabulary = vocabulary(Tokens::Donor, 1);
+    recipe.vocabulary = Some(vocabulary(Tokens::Donor, 1));
     run(&folder, &recipe, 2).unwrap();
     let merged = pools::read(&folder.path("out"));
     assert_eq!(merged[EMBEDDING].shape, [SECOND.len(), COLUMNS]);
@@ -157,7 +163,7 @@ fn what_hinders_joining_is_said() {
     let mut recipe = folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
     let equal = pools::open(&recipe).unwrap_err().to_string();
     assert!(equal.contains("shape"), "{equal}");
-    recipe.vocabulary = vocabulary(Tokens::Union, 1);
+    recipe.vocabulary = Some(vocabulary(Tokens::Union, 1));
     let pool = pools::open(&recipe).unwrap();
     let mut other = recipe.clone();
     other.vocabulary = None;
