@@ -33,6 +33,7 @@ pub(crate) async fn preflight(project: &Project, memory: u64) -> Result<Prefligh
         checkpoints: sources.checkpoints,
         base: sources.base,
         vocabulary: sources.vocabulary,
+        align: sources.align,
         tokenizer_from: sources.tokenizer_from,
     };
     let max_shard_size = mergesearch_crds::bytes(&spec.merge.max_shard_size);

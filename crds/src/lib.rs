@@ -47,7 +47,9 @@ pub use journal::{
 pub use kube::core::Duration;
 pub use location::{Location, LocationError};
 pub use manifest::{Finding, Manifest, ManifestErrors};
-pub use merge::{Dtype, Granularity, Merge, Method, ParameterRange, Parameters, Tokens, Vocabulary, Weights};
+pub use merge::{
+    Align, Dtype, Granularity, Merge, Method, ParameterRange, Parameters, Tokens, Vocabulary, Weights,
+};
 pub use objectives::{Bound, Constraint, Direction, HeldOut, Metric, Objective, RelativeBound, StageMetrics};
 pub use pool::{Baseline, CheckpointSource, Pool};
 pub use publish::Publish;

@@ -39,6 +39,11 @@ pub struct Merge {
     /// those that have it. Default: none, vocabularies have to be equal. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<Vocabulary>,
+    /// What is matched between checkpoints before they are merged. `Experts`: each layer's experts, of mixtures whose experts
+    /// were trained apart; each checkpoint's are put into the order of the base's, or where there's none of the first
+    /// checkpoint's, by their weights. Costs one more pass over all experts for each merge. Default: nothing. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align: Option<Align>,
     /// Size in bytes at which a merged checkpoint is split into another safetensors file. Default: `5G`. Immutable.
     pub max_shard_size: Quantity,
 }
@@ -53,6 +58,7 @@ impl Default for Merge {
             dtype: None,
             tokenizer_from: None,
             vocabulary: None,
+            align: None,
             max_shard_size: defaults::max_shard_size(),
         }
     }
@@ -136,6 +142,14 @@ impl ParameterRange {
         let or = |own: Option<f64>, default: f64| self.value.or(own).unwrap_or(default);
         (or(self.min, min), or(self.max, max), or(self.start, start))
     }
+}
+
+/// What is matched between checkpoints.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(description = "")]
+pub enum Align {
+    /// The experts of each layer.
+    Experts,
 }
 
 /// Which tokens a merge has.

@@ -12,8 +12,8 @@ use mergesearch_search::results::{MetricName, MetricNameError};
 
 use crate::defaults;
 use crate::{
-    Baseline, Bound, Budget, CheckpointSource, Constraint, Direction, Evaluation, Fitness, Granularity,
-    HeldOut, Merge, MergeSearch, MergeSearchSpec, Metric, Objective, SearchSpec, Start, Stop,
+    Align, Baseline, Bound, Budget, CheckpointSource, Constraint, Direction, Evaluation, Fitness,
+    Granularity, HeldOut, Merge, MergeSearch, MergeSearchSpec, Metric, Objective, SearchSpec, Start, Stop,
 };
 
 const SECONDS_PER_HOUR: f64 = 3600.0;
@@ -75,6 +75,7 @@ pub fn search_config(resource: &MergeSearch, layers: u32) -> Result<engine::Sear
         non_negative: spec.merge.weights.non_negative,
         dtype: spec.merge.dtype.map(Into::into),
         tokenizer_from: spec.merge.tokenizer_from.as_deref().map(CheckpointName::try_from).transpose()?,
+        align: spec.merge.align.map(|Align::Experts| mergesearch_recipe::Align::Experts),
         vocabulary: spec.merge.vocabulary.map(Into::into),
         objectives: spec.objectives.iter().map(|own| objective(own, spec)).collect::<Result<_, _>>()?,
         held_out: spec.held_out.iter().map(held_out).collect::<Result<_, _>>()?,

@@ -97,6 +97,23 @@ pub enum Error {
     /// A recipe that joins vocabularies otherwise than the pool was opened for.
     #[error("vocabulary: the recipe has another than the pool was opened with")]
     Vocabulary,
+    /// Experts are to be matched where there are none.
+    #[error(
+        "align: no tensor is an expert's, by its name (PREFIX.experts.NUMBER.REST or PREFIX.experts.REST); leave it out"
+    )]
+    NoExperts,
+    /// Experts that can't be told by their numbers alone.
+    #[error("align: tensor {tensor:?} is adapted or scaled in a way that experts can't be matched with")]
+    AdjustedExperts {
+        /// The tensor.
+        tensor: String,
+    },
+    /// Experts of different sizes.
+    #[error("align: tensor {tensor:?} isn't as large as the first expert's")]
+    UnequalExperts {
+        /// The tensor.
+        tensor: String,
+    },
     /// Nothing to merge.
     #[error("--recipe: expected at least one recipe")]
     NoRecipe,

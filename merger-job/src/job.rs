@@ -111,6 +111,7 @@ fn first_difference(first: &Recipe, other: &Recipe) -> Option<&'static str> {
         ("base", first.base != other.base),
         ("dtype", first.dtype != other.dtype),
         ("stack", first.stack != other.stack),
+        ("align", first.align != other.align),
         ("vocabulary", first.vocabulary != other.vocabulary),
         ("tokenizer_from", first.tokenizer_from != other.tokenizer_from),
     ];

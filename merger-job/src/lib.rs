@@ -35,6 +35,7 @@ mod config_rules;
 mod contents;
 mod element;
 mod error;
+mod experts;
 mod fingerprint;
 #[cfg(fuzzing)]
 pub mod fuzzing;

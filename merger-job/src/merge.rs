@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mergesearch_recipe::Recipe;
+use mergesearch_recipe::{Align, Recipe};
 
 use crate::budget::Budget;
 use crate::carried;
@@ -126,6 +126,11 @@ pub async fn merge_all(
 ) -> Result<Vec<MergeReport>, Error> {
     let recipes: Vec<Recipe> = mergings.iter().map(|merging| merging.recipe.clone()).collect();
     let Some(first) = recipes.first() else { return Ok(Vec::new()) };
+    let aligned = match first.align {
+        Some(Align::Experts) => Some(pool.aligned(stores, reference(pool, first)?, options).await?),
+        None => None,
+    };
+    let pool = aligned.as_ref().unwrap_or(pool);
     let jobs = jobs(pool, &recipes)?;
     let layout = layout(&jobs, options);
     let outputs: Vec<&Location> = mergings.iter().map(|merging| merging.output).collect();
@@ -189,6 +194,15 @@ pub async fn merge_all(
         });
     }
     Ok(reports)
+}
+
+/// The member whose experts others are matched with: the base, or else the first checkpoint.
+pub(crate) fn reference(pool: &Pool, recipe: &Recipe) -> Result<usize, Error> {
+    recipe
+        .base
+        .as_ref()
+        .or_else(|| recipe.checkpoints.first())
+        .map_or(Ok(0), |checkpoint| pool.member(checkpoint))
 }
 
 /// The output's files: with several merges of parts, so many of equal size that every part has as many.

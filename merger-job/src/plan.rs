@@ -3,12 +3,13 @@
 use std::fmt;
 
 use bytesize::ByteSize;
-use mergesearch_recipe::Recipe;
+use mergesearch_recipe::{Align, Recipe};
 
 use crate::budget::Budget;
 use crate::carried::{self, is_carried};
+use crate::experts;
 use crate::job::{jobs, stacked_layers};
-use crate::merge::{bytes_read, layout, main_float};
+use crate::merge::{bytes_read, layout, main_float, reference};
 use crate::output::Folder;
 use crate::pool::Pool;
 use crate::provenance;
@@ -79,7 +80,7 @@ pub fn plan(
     let largest = (0..layout.shards.len()).map(size).max().unwrap_or(0);
     let budget = Budget::divide(options, pool, &jobs, &vec![output; recipes.len()], largest)?;
     let count = options.part.map_or(1, |part| part.count);
-    let parts: Vec<PartPlan> = (0..count)
+    let mut parts: Vec<PartPlan> = (0..count)
         .map(|index| {
             let shards = layout.shards_of(Part { index, count });
             let tensors = shards.iter().flat_map(|&place| &layout.shards[place].tensors);
@@ -89,6 +90,14 @@ pub fn plan(
             }
         })
         .collect();
+    // Every machine matches experts for itself.
+    let matching = match first.align {
+        Some(Align::Experts) => experts::bytes_read(pool, reference(pool, first)?),
+        None => 0,
+    };
+    for part in &mut parts {
+        part.bytes_read += matching;
+    }
     let donor = pool.donor(first)?;
     let carried = donor.entries.iter().filter(|entry| is_carried(&entry.name)).map(|entry| entry.size);
     let (layers, joined) = (stacked_layers(first), pool.joined.as_deref());

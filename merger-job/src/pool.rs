@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use mergesearch_recipe::{Checkpoint, CheckpointName, Recipe, TensorPosition, Vocabulary};
+use mergesearch_recipe::{Align, Checkpoint, CheckpointName, Recipe, TensorPosition, Vocabulary};
+use tokio::sync::Mutex;
 
 use crate::adjustment::Adjustment;
 use crate::checkpoint::OpenCheckpoint;
@@ -12,11 +13,12 @@ use crate::config_rules;
 use crate::contents::same_bytes;
 use crate::element::ElementType;
 use crate::error::{CheckpointError, PoolError};
+use crate::experts::{self, Found};
 use crate::roles::{self, Role};
 use crate::storage::{Object, Stores};
 use crate::tokenizer;
 use crate::vocabulary::{self, Joined, Rows};
-use crate::{Error, Warning};
+use crate::{Error, MergeOptions, Warning};
 
 /// Checkpoints opened at the same time.
 const CHECKPOINTS_AT_ONCE: usize = 8;
@@ -32,6 +34,8 @@ pub struct Sources {
     pub tokenizer_from: Option<CheckpointName>,
     /// How different vocabularies come together. Default: they have to be equal.
     pub vocabulary: Option<Vocabulary>,
+    /// What is matched before a merge: opening fails where there's nothing of the kind.
+    pub align: Option<Align>,
 }
 
 impl From<&Recipe> for Sources {
@@ -41,6 +45,7 @@ impl From<&Recipe> for Sources {
             base: recipe.base.clone(),
             tokenizer_from: recipe.tokenizer_from.clone(),
             vocabulary: recipe.vocabulary,
+            align: recipe.align,
         }
     }
 }
@@ -56,6 +61,8 @@ pub struct Pool {
     /// What the recipes have to say too.
     pub(crate) vocabulary: Option<Vocabulary>,
     pub(crate) joined: Option<Arc<Joined>>,
+    /// The tensors with experts matched, once they were.
+    aligned: Arc<Mutex<Found>>,
 }
 
 /// One tensor of the output and where each member has it.
@@ -130,6 +137,9 @@ impl Pool {
             None => None,
         };
         let (tensors, mut warnings) = compare_tensors(stores, &members, joined.as_ref()).await?;
+        if sources.align == Some(Align::Experts) && !experts::are_in(&tensors) {
+            return Err(Error::NoExperts);
+        }
         if joined.is_none() {
             warnings.extend(tokenizer::compare(stores, &members, donor).await?);
         }
@@ -143,6 +153,7 @@ impl Pool {
             layer_count,
             vocabulary,
             joined,
+            aligned: Arc::default(),
         })
     }
 
@@ -192,6 +203,24 @@ impl Pool {
     /// The first member that is an adapter.
     pub(crate) fn adapter(&self) -> Option<&CheckpointName> {
         self.members.iter().find(|member| member.adapter.is_some()).map(|member| &member.name)
+    }
+
+    /// The pool with every member's experts in the order of the reference's: found once, by a pass over all experts.
+    pub(crate) async fn aligned(
+        &self,
+        stores: &Stores,
+        reference: usize,
+        options: &MergeOptions,
+    ) -> Result<Self, Error> {
+        let mut known = self.aligned.lock().await;
+        let tensors = if let Some(tensors) = known.get(&reference) {
+            Arc::clone(tensors)
+        } else {
+            let tensors: Arc<[PoolTensor]> = experts::aligned(stores, self, reference, options).await?.into();
+            known.insert(reference, Arc::clone(&tensors));
+            tensors
+        };
+        Ok(Self { tensors, ..self.clone() })
     }
 
     /// The member whose config, tokenizer and other files a merge gets.

@@ -50,7 +50,7 @@ pub use method::MergeMethod;
 pub use parameter::{Parameter, PerCheckpoint, Rescale};
 pub use parameters::Parameters;
 pub use position::TensorPosition;
-pub use recipe::{Dtype, Recipe};
+pub use recipe::{Align, Dtype, Recipe};
 pub use recipe_error::RecipeError;
 pub use vocabulary::{Tokens, Vocabulary};
 pub use yaml::YamlError;

@@ -40,6 +40,15 @@ impl Dtype {
     }
 }
 
+/// What is matched between checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Align {
+    /// The experts of each layer, by their weights: each checkpoint's are put into the order of the base's, or where there's
+    /// none of the first checkpoint's.
+    Experts,
+}
+
 impl fmt::Display for Dtype {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -68,6 +77,9 @@ pub struct Recipe {
     /// How different vocabularies come together. Default: they have to be equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<Vocabulary>,
+    /// What is matched between checkpoints before they are merged. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub align: Option<Align>,
     /// Where the random numbers of methods that drop differences at random start. Default 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub seed: u64,
@@ -174,6 +186,7 @@ mod tests {
             seed: 0,
             stack: Vec::new(),
             vocabulary: None,
+            align: None,
         }
     }
 

@@ -225,6 +225,7 @@ mod tests {
             seed: 0,
             stack: Vec::new(),
             vocabulary: None,
+            align: None,
         }
     }
 

@@ -139,6 +139,7 @@ impl Problem {
             seed: self.config.seed,
             stack: Vec::new(),
             vocabulary: self.config.vocabulary,
+            align: self.config.align,
         }
     }
 

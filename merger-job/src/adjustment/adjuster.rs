@@ -17,7 +17,7 @@ pub(crate) struct Adjuster {
     scales: Option<ScaleValues>,
     low_rank: Option<LowRankValues>,
     /// What the numbers take, and those of the tensor's other adjusters.
-    _memory: Arc<Memory>,
+    _memory: Option<Arc<Memory>>,
 }
 
 impl Adjuster {
@@ -27,7 +27,7 @@ impl Adjuster {
         member: &OpenCheckpoint,
         adjustment: &Adjustment,
         columns: u64,
-        memory: Arc<Memory>,
+        memory: Option<Arc<Memory>>,
     ) -> Result<Self, Error> {
         let columns = columns as usize;
         let scales = match &adjustment.scales {

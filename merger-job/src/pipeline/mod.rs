@@ -194,7 +194,8 @@ impl Pipeline {
                 None => None,
                 Some(adjustment) => {
                     let (member, memory) = (&self.pool.members()[member], Arc::clone(&memory));
-                    let read = Adjuster::read(&self.stores, member, adjustment, job.row(), memory).await?;
+                    let read =
+                        Adjuster::read(&self.stores, member, adjustment, job.row(), Some(memory)).await?;
                     self.progress.add_read(adjustment.bytes());
                     Some(Arc::new(read))
                 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "whatever fails in a test fails the test")]
 
 mod adjusted;
+mod experts;
 mod hostile;
 mod merging;
 mod methods;

@@ -94,6 +94,7 @@ impl Pods {
             dtype: None,
             tokenizer_from: None,
             vocabulary: None,
+            align: None,
             max_shard_size: 5_000_000_000,
             outputs: vec![self.folder.uri("output")],
         }

@@ -170,6 +170,7 @@ impl Folder {
             seed: 0,
             stack: Vec::new(),
             vocabulary: None,
+            align: None,
         }
     }
 }

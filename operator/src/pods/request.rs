@@ -130,6 +130,7 @@ impl Blueprint<'_> {
             dtype: config.dtype,
             tokenizer_from: config.tokenizer_from.clone(),
             vocabulary: config.vocabulary,
+            align: config.align,
             max_shard_size: self.max_shard_size(),
             outputs: [own].into_iter().chain(publishes.then(|| publish_folder(self.resource))).collect(),
         }

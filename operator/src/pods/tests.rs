@@ -94,6 +94,7 @@ impl Made {
             seed: 0,
             stack: Vec::new(),
             vocabulary: None,
+            align: None,
         }
     }
 

@@ -26,8 +26,18 @@ pub fn read(text: &str, folder: &str, layer_count: Option<u32>) -> Result<Recipe
     let computed_in = dtype("dtype", document.dtype.as_deref())?;
     let dtype = dtype("out_dtype", document.out_dtype.as_deref())?.or(computed_in);
     let Pool { checkpoints, base, .. } = pool;
-    let recipe =
-        Recipe { method, checkpoints, base, groups, dtype, tokenizer_from, vocabulary, seed: 0, stack };
+    let recipe = Recipe {
+        method,
+        checkpoints,
+        base,
+        groups,
+        dtype,
+        tokenizer_from,
+        vocabulary,
+        align: None,
+        seed: 0,
+        stack,
+    };
     recipe.validate()?;
     Ok(recipe)
 }

@@ -24,6 +24,9 @@ pub fn write(recipe: &Recipe, layer_count: Option<u32>) -> Result<String, Mergek
     if recipe.dtype.is_some_and(|dtype| matches!(dtype, Dtype::Float8E4m3fn | Dtype::Float8E5m2)) {
         return Err(MergekitError::refused("out_dtype", "mergekit has no types of 8 bits"));
     }
+    if recipe.align.is_some() {
+        return Err(MergekitError::refused("align", "mergekit matches nothing between models"));
+    }
     let models = Models::new(recipe)?;
     let is_union = recipe.vocabulary.is_some_and(|vocabulary| vocabulary.tokens == Tokens::Union);
     if is_union && models.tokenizer.is_some() {

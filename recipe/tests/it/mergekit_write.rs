@@ -43,6 +43,7 @@ fn recipe(method: MergeMethod, groups: Vec<Group>) -> Recipe {
         seed: 0,
         stack: Vec::new(),
         vocabulary: None,
+        align: None,
     }
 }
 

@@ -5,7 +5,7 @@ mod contribution;
 
 use std::collections::BTreeMap;
 
-use mergesearch_recipe::{Checkpoint, CheckpointName, Dtype, LayerRange, MergeMethod, Vocabulary};
+use mergesearch_recipe::{Align, Checkpoint, CheckpointName, Dtype, LayerRange, MergeMethod, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 use crate::cma::StopCriteria;
@@ -38,6 +38,9 @@ pub struct SearchConfig {
     /// How different vocabularies come together. Default: they have to be equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<Vocabulary>,
+    /// What is matched between checkpoints before they are merged. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub align: Option<Align>,
     /// What is searched for: 1 or more.
     pub objectives: Vec<Objective>,
     /// What is only watched: scored in stage `heldout`.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mergesearch_recipe::{Checkpoint, CheckpointName, Dtype, Recipe, Vocabulary};
+use mergesearch_recipe::{Align, Checkpoint, CheckpointName, Dtype, Recipe, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 use crate::results::MetricName;
@@ -87,6 +87,9 @@ pub struct PreflightRequest {
     /// How vocabularies come together, when the manifest says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<Vocabulary>,
+    /// What is matched between checkpoints, when the manifest says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub align: Option<Align>,
     /// Largest shard of a candidate, in bytes.
     pub max_shard_size: u64,
     /// URIs of folders that must be writable: the search's own, and where merges are published.
@@ -256,6 +259,7 @@ mod tests {
             dtype: None,
             tokenizer_from: None,
             vocabulary: None,
+            align: None,
             max_shard_size: 5_000_000_000,
             outputs: vec!["s3://models/out".into()],
         })

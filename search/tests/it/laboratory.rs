@@ -27,6 +27,7 @@ pub(crate) fn config(pool: usize) -> SearchConfig {
         dtype: None,
         tokenizer_from: None,
         vocabulary: None,
+        align: None,
         objectives: vec![objective("left"), objective("right")],
         held_out: vec![HeldOut {
             name: "old".into(),

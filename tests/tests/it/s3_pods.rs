@@ -77,6 +77,7 @@ impl Pods {
             dtype: None,
             tokenizer_from: None,
             vocabulary: None,
+            align: None,
             max_shard_size: 7 << 20,
             outputs: vec![self.folder()],
         }

@@ -106,6 +106,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "merge.parameters.lambda.start",
     ]),
     field("merge.tokenizerFrom", "a", "b"),
+    field("merge.align", "Experts", "Experts"),
     field("merge.vocabulary", "{tokens: Union}", "{tokens: Donor}"),
     field("merge.vocabulary.padToMultipleOf", "64", "128"),
     field("merge.vocabulary.tokens", "Union", "Donor"),

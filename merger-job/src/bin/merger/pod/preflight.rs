@@ -23,6 +23,7 @@ pub(super) async fn run(
         base: request.base.clone(),
         tokenizer_from: request.tokenizer_from.clone(),
         vocabulary: request.vocabulary,
+        align: request.align,
     };
     let of_preflight = |error: &Error| PodFault::of_preflight(error);
     let pool = Pool::open(stores, &sources).await.map_err(|error| of_preflight(&error))?;
@@ -71,6 +72,7 @@ fn plan_of(pool: &Pool, request: &PreflightRequest) -> Result<Plan, Error> {
         seed: 0,
         stack: Vec::new(),
         vocabulary: request.vocabulary,
+        align: request.align,
     };
     // Memory is each merge's own matter.
     let options = MergeOptions {
