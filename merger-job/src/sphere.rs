@@ -62,6 +62,10 @@ impl Gram {
     }
 }
 
+/// A mean of directions shorter than this part of the weights' sum is what rounding leaves of nothing: its square is a
+/// difference of products near 1, known to 1e-16.
+const CANCELLED: f64 = 1e-7;
+
 /// How the weights of vectors follow from their products.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Rule {
@@ -123,7 +127,8 @@ fn multislerp(gram: &Gram, weights: &[f64], eps: f64) -> Vec<f64> {
     let scales: Vec<f64> = lengths.iter().map(|length| 1.0 / (length + eps)).collect();
     let mean: Vec<f64> = weights.iter().zip(&scales).map(|(weight, scale)| weight * scale).collect();
     let mean_length = gram.between(&mean, &mean).max(0.0).sqrt();
-    if mean_length < eps {
+    let all: f64 = weights.iter().map(|weight| weight.abs()).sum();
+    if mean_length < eps.max(CANCELLED * all) {
         // Directions that cancel out: nothing on the sphere is between them, so the mean is linear.
         return weights.to_vec();
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mergesearch_merger::{Error, Pool, Warning};
+use mergesearch_merger::{Error, Pool, Warning, inspect};
 use mergesearch_recipe::MergeMethod;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -341,4 +341,37 @@ fn the_unchanged_pool_is_opened() {
     assert_eq!(pool.sources().map(|source| source.files.len()).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(config()["rope_theta"], 10000.0);
     assert_eq!(pools::name(1), "b");
+}
+
+/// What fuzzing found to reach code of its own: `make fuzz` adds to it.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let files: Vec<Vec<u8>> =
+        fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(files.len() > 3, "{target}: the corpus is kept with the code");
+    files
+}
+
+#[test]
+fn what_fuzzing_found_is_read_or_refused() {
+    let folder = Folder::new(&[small()]);
+    let location = folder.location("a");
+    let path = folder.path("a");
+    pools::wait(async {
+        let stores = pools::stores();
+        for bytes in corpus("header") {
+            fs::write(path.join("model.safetensors"), &bytes).unwrap();
+            match inspect(&stores, &location).await {
+                Ok(_) => assert!(safetensors::SafeTensors::deserialize(&bytes).is_ok()),
+                Err(error) => assert_eq!(error.exit_code(), 65, "{error}"),
+            }
+        }
+        fs::remove_file(path.join("model.safetensors")).unwrap();
+        for bytes in corpus("index") {
+            fs::write(path.join("model.safetensors.index.json"), bytes).unwrap();
+            // There are no shards: none is read.
+            let error = inspect(&stores, &location).await.unwrap_err();
+            assert_eq!(error.exit_code(), 65, "{error}");
+        }
+    });
 }

@@ -129,7 +129,7 @@ fn multislerp(vectors: &[Vector], weights: &[f64]) -> Vector {
     let unit_of = |vector: &Vector| vector.iter().map(|value| value / (norm(vector) + 1e-12)).collect();
     let units: Vec<Vector> = vectors.iter().map(unit_of).collect();
     let mean = weighted(&units, weights);
-    if norm(&mean) < 1e-12 {
+    if norm(&mean) < 1e-7 * weights.iter().map(|weight| weight.abs()).sum::<f64>() {
         // Directions that cancel out.
         return weighted(vectors, weights);
     }
