@@ -85,7 +85,8 @@ impl Pipeline {
             pool: pool.clone(),
             budget,
             reads: Semaphore::new(READS_AT_ONCE),
-            computations: Semaphore::new(options.threads.max(1)),
+            // Work on local files waits for them now and then: while half does, the other half keeps the processors busy.
+            computations: Semaphore::new(2 * options.threads.max(1)),
             progress: progress.clone(),
         })
     }

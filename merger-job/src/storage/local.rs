@@ -4,7 +4,8 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -128,10 +129,51 @@ pub(super) fn check_writable(folder: &Path) -> Result<(), StorageError> {
     delete(&probe)
 }
 
+/// A file whose bytes are brought to the disk while others are still written, so that little is left to wait for at the
+/// end.
+#[derive(Debug)]
+struct Flushed {
+    file: File,
+    written: AtomicU64,
+    /// Whether bytes are on their way.
+    flushing: AtomicBool,
+    /// What went wrong on the way: the system says it once, to whoever asks first.
+    fault: Mutex<Option<io::Error>>,
+}
+
+impl Flushed {
+    /// After this many bytes the next are sent to the disk: 64 MiB.
+    const STEP: u64 = 64 << 20;
+
+    /// Counts bytes that were written, and begins to flush when there are enough.
+    fn count(self: &Arc<Self>, bytes: usize) {
+        let before = self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        let is_due = before / Self::STEP != (before + bytes as u64) / Self::STEP;
+        if is_due && !self.flushing.swap(true, Ordering::AcqRel) {
+            let this = Arc::clone(self);
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = this.file.sync_data() {
+                    this.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+                this.flushing.store(false, Ordering::Release);
+            });
+        }
+    }
+
+    /// Waits until everything is on the disk.
+    fn finish(&self) -> io::Result<()> {
+        self.file.sync_all()?;
+        match self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A file being written under a temporary name in its folder; dropped unfinished, it is removed.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
-    file: Arc<File>,
+    file: Arc<Flushed>,
     temporary: PathBuf,
     target: PathBuf,
     finished: bool,
@@ -140,14 +182,16 @@ pub(crate) struct PartialFile {
 /// A file being written at any place, by any thread.
 #[derive(Debug, Clone)]
 pub(crate) struct PlacedFile {
-    file: Arc<File>,
+    file: Arc<Flushed>,
     target: PathBuf,
 }
 
 impl PlacedFile {
     /// Writes the bytes from that place on.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all_at(bytes, offset).map_err(|error| fail(&self.target, &error))
+        self.file.file.write_all_at(bytes, offset).map_err(|error| fail(&self.target, &error))?;
+        self.file.count(bytes.len());
+        Ok(())
     }
 }
 
@@ -158,12 +202,14 @@ impl PartialFile {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         // Always the same name: what a killed merge left behind is overwritten by the next, not collected.
         let temporary = folder.join(format!(".{name}.partial"));
-        let file = Arc::new(File::create(&temporary).map_err(|error| fail(&temporary, &error))?);
+        let file = File::create(&temporary).map_err(|error| fail(&temporary, &error))?;
+        let (written, flushing, fault) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None));
+        let file = Arc::new(Flushed { file, written, flushing, fault });
         Ok(Self { file, temporary, target: target.to_owned(), finished: false })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        (&*self.file).write_all(bytes).map_err(|error| fail(&self.target, &error))
+        (&self.file.file).write_all(bytes).map_err(|error| fail(&self.target, &error))
     }
 
     /// The same file, to be written at any place.
@@ -173,7 +219,7 @@ impl PartialFile {
 
     /// Makes the file durable, then visible under its name.
     pub(super) fn finish(mut self) -> Result<(), StorageError> {
-        self.file.sync_all().map_err(|error| fail(&self.target, &error))?;
+        self.file.finish().map_err(|error| fail(&self.target, &error))?;
         fs::rename(&self.temporary, &self.target).map_err(|error| fail(&self.target, &error))?;
         self.finished = true;
         let folder = self.target.parent().unwrap_or_else(|| Path::new("/"));
