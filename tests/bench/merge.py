@@ -199,6 +199,8 @@ def free_port() -> int:
 def beside_rclone(work: Path) -> None:
     print("\n| what | seconds | of rclone |\n|---|---|---|")
     port, store = free_port(), work / "store"
+    # In memory if there is any, so that rclone doesn't wait for a disk.
+    scratch = Path("/dev/shm/mergesearch-bench") if os.path.isdir("/dev/shm") else work / "scratch"
     (store / "pool").mkdir(parents=True)
     for name in NAMES[:8]:
         shutil.copytree(work / name, store / "pool" / name)
@@ -219,8 +221,6 @@ def beside_rclone(work: Path) -> None:
             model["model"] = f"s3://pool/{name}"
         file = work / "s3.yaml"
         file.write_text(yaml.safe_dump(config), encoding="utf-8")
-        # In memory if there is any, so that rclone doesn't wait for a disk.
-        scratch = Path("/dev/shm/mergesearch-bench") if os.path.isdir("/dev/shm") else work / "scratch"
         rclone = [os.environ["RCLONE"], "copy", "--transfers", "8", "--multi-thread-streams", "8", "--s3-no-check-bucket",
                   "--ignore-times"]
         includes = [part for name in NAMES[:8] for part in ("--include", f"{name}/**")]
@@ -228,7 +228,7 @@ def beside_rclone(work: Path) -> None:
         script = " ".join(rclone + includes + ["s:pool", str(scratch)]) + " && " + " ".join(rclone + [str(up), "s:pool/copied"])
         theirs, _ = timed("bash", "-c", f"set -f; {script}", before=emptied(scratch))
         ours, peak = timed(*merger(file, "s3://pool/merged", "--endpoint-url", f"http://127.0.0.1:{port}"))
-        print(f"| rclone, 8 models down, one up | {theirs:.2f} | 1 |")
+        print(f"| rclone, 8 models down into memory, one up | {theirs:.2f} | 1 |")
         print(f"| `merger`, linear, K = 8 ({peak:.0f} MiB) | {ours:.2f} | {ours / theirs:.2f} |", flush=True)
     finally:
         server.terminate()
