@@ -86,7 +86,9 @@ fn a_field_that_does_not_exist_is_refused_by_name() {
 fn changes(node: &Node, immutable: &[String]) -> Vec<Case> {
     let Some(field) = FIELDS.iter().find(|field| field.path == node.path) else { return Vec::new() };
     let unchangeable = immutable.iter().find(|outer| **outer == node.path || is_within(&node.path, outer));
-    let unchangeable = unchangeable.filter(|_| field.one != field.other);
+    // The only value of a field that has it as its default comes and goes unseen.
+    let is_seen = field.one != field.other || node.schema.get("default").is_none();
+    let unchangeable = unchangeable.filter(|_| is_seen);
     let refusal: Vec<_> = unchangeable
         .map(|outer| format!("{} is immutable", outer.rsplit('.').next().unwrap()))
         .into_iter()
