@@ -25,7 +25,7 @@ pub struct MergeOptions {
     pub memory_budget: u64,
     /// Bytes of tensors in one file, at most, unless one tensor alone is larger. Default 5 GB, as transformers.
     pub max_shard_size: u64,
-    /// Threads for arithmetic. Default: one for each processor.
+    /// Threads for arithmetic; twice as many work, as those of local files wait now and then. Default: one for each processor.
     pub threads: usize,
     /// Whether a complete model at the output is replaced. Default no. Of an incomplete one those files are kept that
     /// this very merge finished earlier, by the same version from the same sources, and the others replaced.

@@ -1,6 +1,6 @@
 //! Finds experts by the names of tensors, as transformers has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pool::PoolTensor;
 use crate::roles::Role;
@@ -45,7 +45,7 @@ pub(super) fn layers(tensors: &[PoolTensor]) -> Vec<Layer> {
         }
     }
     let mut found = Vec::new();
-    let prefixes: std::collections::BTreeSet<&str> = apart.keys().chain(whole.keys()).copied().collect();
+    let prefixes: BTreeSet<&str> = apart.keys().chain(whole.keys()).copied().collect();
     for prefix in prefixes {
         let named = apart.get(prefix);
         let first_rows = || {

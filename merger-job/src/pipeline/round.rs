@@ -83,13 +83,13 @@ impl Pipeline {
     pub(super) async fn read(&self, job: &Job, first: u64, elements: u64) -> Result<Stretch, Error> {
         let sources: Vec<_> =
             job.members.iter().map(|&member| self.pool.source(job.tensor, member)).collect();
-        // Adapters of one base share its bytes.
         let places = || job.members.iter().map(|&member| &self.pool.tensors[job.tensor].places[member]);
         let is_gathered: Vec<bool> = places().map(|place| place.rows.is_some()).collect();
+        // Adapters of one base share its bytes.
         let shares = |earlier: usize, slot: usize| !is_gathered[earlier] && sources[earlier] == sources[slot];
         let reader_of = |slot: usize| (0..slot).find(|&earlier| shares(earlier, slot)).unwrap_or(slot);
         let readers = (0..sources.len()).filter(|&slot| reader_of(slot) == slot && !is_gathered[slot]);
-        let read = try_join_all(readers.clone().map(async |slot| {
+        let read = try_join_all(readers.map(async |slot| {
             let (shard, place) = (sources[slot].0, &self.pool.tensors[job.tensor].places[job.members[slot]]);
             let width = place.element.bits() / 8;
             let (offset, length) = (place.offset + first * width, elements * width);
@@ -104,23 +104,21 @@ impl Pipeline {
         }))
         .await?;
         let read: BTreeMap<usize, Place> = read.into_iter().collect();
-        let mut inputs = Vec::new();
-        for (slot, place) in places().enumerate() {
-            inputs.push(match &place.rows {
-                Some(rows) => self.gather(job, rows, first, elements).await?,
-                None => Input {
-                    float: place.element.float(),
-                    width: (place.element.bits() / 8) as usize,
-                    bytes: read[&reader_of(slot)].clone(),
-                    adjuster: job.adjusters.get(slot).cloned().flatten(),
-                },
-            });
-        }
+        let inputs = try_join_all(places().enumerate().map(async |(slot, place)| match &place.rows {
+            Some(rows) => self.gather(job, rows, first, elements).await,
+            None => Ok(Input {
+                float: place.element.float(),
+                width: (place.element.bits() / 8) as usize,
+                bytes: read[&reader_of(slot)].clone(),
+                adjuster: job.adjusters.get(slot).cloned().flatten(),
+            }),
+        }))
+        .await?;
         let (shape, row) = (self.budget.shape(&self.pool, job), job.row() as usize);
         Ok(Stretch { inputs, first, elements, shape, row })
     }
 
-    /// Runs arithmetic on a thread where it holds up no reading or writing, as many at once as the options allow.
+    /// Runs arithmetic on a thread where it holds up no reading or writing, twice as many at once as the options say.
     pub(super) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

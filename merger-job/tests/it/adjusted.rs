@@ -2,27 +2,18 @@
 
 use std::fs;
 
-use mergesearch_merger::{Error, MergeOptions, MergeReport, Pool, Progress, Sources, merge};
+use mergesearch_merger::MergeOptions;
 use mergesearch_recipe::{MergeMethod, Recipe};
 use proptest::prelude::*;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use crate::pools::{self, Data, Folder, Model, element, stores, wait};
+use crate::pools::{self, Data, Folder, Model, element, merge_into};
 use crate::program::merge_from_s3;
 use crate::server::Mischief;
 use crate::shapes::model;
 
 const WEIGHT: &str = "model.layers.0.mlp.up_proj.weight";
-
-fn run(folder: &Folder, recipe: &Recipe, output: &str, options: &MergeOptions) -> Result<MergeReport, Error> {
-    wait(async {
-        let stores = stores();
-        let pool = Pool::open(&stores, &Sources::from(recipe)).await?;
-        let output = folder.location(output);
-        merge(&stores, &pool, recipe, &output, options, &Progress::default()).await
-    })
-}
 
 fn options(threads: usize) -> MergeOptions {
     MergeOptions { threads, overwrite: true, ..MergeOptions::default() }
@@ -71,7 +62,7 @@ proptest! {
             json!({"quant_method": "fp8", "weight_block_size": [down, across]});
         fs::write(folder.path("a").join("config.json"), config.to_string()).unwrap();
         let recipe = folder.recipe(MergeMethod::Linear, &[0.75, 0.5]);
-        run(&folder, &recipe, "out", &options(threads)).unwrap();
+        merge_into(&folder, &recipe, "out", &options(threads)).unwrap();
         let merged = pools::read(&folder.path("out"));
         prop_assert_eq!(merged.len(), 1);
         // A scaled checkpoint first doesn't make an 8-bit output.
@@ -178,7 +169,7 @@ fn adapters_are_merged_as_the_models_they_make_of_their_base() {
     ]
     .into();
     for threads in [1, 3] {
-        let report = run(&folder, &recipe, "out", &options(threads)).unwrap();
+        let report = merge_into(&folder, &recipe, "out", &options(threads)).unwrap();
         assert!(report.complete);
         assert!(pools::read(&folder.path("out")) == expected);
         // What both take from the base is read once.
@@ -201,7 +192,7 @@ fn rows_of_dora_have_the_lengths_that_were_learned() {
     let dora = json!({"peft_type": "LORA", "lora_alpha": 8, "use_dora": true});
     let none = matrices(&[(a, [2, 90]), (b, [70, 2])], 3);
     let (folder, base, recipe) = adapters(&dora, &one, &plain(), &none, [1.0, 0.0]);
-    run(&folder, &recipe, "out", &options(2)).unwrap();
+    merge_into(&folder, &recipe, "out", &options(2)).unwrap();
     let merged = pools::read(&folder.path("out"))[WEIGHT].values();
     let adapted = adapted(&base[WEIGHT], &one[b].values(), &one[a].values(), 4.0);
     for ((merged, adapted), length) in merged.chunks(90).zip(adapted.chunks(90)).zip(lengths) {

@@ -1,10 +1,10 @@
 //! Experts that were trained apart are matched before they are merged.
 
-use mergesearch_merger::{Error, MergeOptions, Pool, Progress, Sources, merge, plan};
+use mergesearch_merger::{Error, MergeOptions, plan};
 use mergesearch_recipe::{Align, MergeMethod, Recipe};
 use safetensors::Dtype;
 
-use crate::pools::{self, Data, Folder, Model, stores, wait};
+use crate::pools::{self, Data, Folder, Model};
 use crate::shapes::{Form, model};
 
 const EXPERTS: usize = 6;
@@ -68,11 +68,7 @@ fn near(model: &Model, noise: &Model) -> Model {
 }
 
 fn run(folder: &Folder, recipe: &Recipe, options: &MergeOptions) -> Result<Model, Error> {
-    wait(async {
-        let stores = stores();
-        let pool = Pool::open(&stores, &Sources::from(recipe)).await?;
-        merge(&stores, &pool, recipe, &folder.location("out"), options, &Progress::default()).await
-    })?;
+    pools::merge_into(folder, recipe, "out", options)?;
     Ok(pools::read(&folder.path("out")))
 }
 

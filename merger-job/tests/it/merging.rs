@@ -3,25 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use mergesearch_merger::{Error, MergeOptions, MergeReport, Pool, Progress, Sources, merge};
+use mergesearch_merger::{MergeOptions, Pool, Progress, Sources, merge};
 use mergesearch_recipe::{MergeMethod, Recipe};
 use proptest::prelude::*;
 use safetensors::Dtype;
 
-use crate::pools::{self, Data, Folder, Model, element, stores, wait};
+use crate::pools::{self, Data, Folder, Model, element, merge_into, stores, wait};
 use crate::shapes::{floats, forms, model};
 
 fn options() -> MergeOptions {
     MergeOptions { overwrite: true, threads: 2, ..MergeOptions::default() }
-}
-
-fn run(folder: &Folder, recipe: &Recipe, output: &str, options: &MergeOptions) -> Result<MergeReport, Error> {
-    wait(async {
-        let stores = stores();
-        let pool = Pool::open(&stores, &Sources::from(recipe)).await?;
-        let output = folder.location(output);
-        merge(&stores, &pool, recipe, &output, options, &Progress::default()).await
-    })
 }
 
 /// Every file of a folder with its bytes.
@@ -84,7 +75,7 @@ proptest! {
         let mut weights = weights[..models.len()].to_vec();
         weights[0] += 1.0 - weights.iter().sum::<f64>();
         let recipe = folder.recipe(MergeMethod::Linear, &weights);
-        run(&folder, &recipe, "out", &options()).unwrap();
+        merge_into(&folder, &recipe, "out", &options()).unwrap();
         let expected = reference(&recipe, &models, None);
         let written = fs::read(folder.path("out/model.safetensors")).unwrap();
         let expected = pools::serialize(&expected);
@@ -103,7 +94,7 @@ proptest! {
         let mut recipe = folder.recipe(MergeMethod::TaskArithmetic, &weights);
         recipe.base = Some(folder.checkpoint(weights.len()));
         recipe.groups[0].parameters.lambda = Some(lambda);
-        run(&folder, &recipe, "out", &options()).unwrap();
+        merge_into(&folder, &recipe, "out", &options()).unwrap();
         let expected = reference(&recipe, &models[..weights.len()], models.last());
         prop_assert_eq!(pools::read(&folder.path("out")), expected);
     }
@@ -113,7 +104,7 @@ proptest! {
         let models = [model(&form, dtype, 1), model(&form, dtype, 2)];
         let folder = Folder::new(&models);
         let recipe = folder.recipe(MergeMethod::Slerp, &[1.0 - t, t]);
-        run(&folder, &recipe, "out", &options()).unwrap();
+        merge_into(&folder, &recipe, "out", &options()).unwrap();
         for (name, merged) in pools::read(&folder.path("out")) {
             let (a, b) = (models[0][&name].values(), models[1][&name].values());
             let norm = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -151,11 +142,11 @@ proptest! {
         let folder = Folder::new(&models);
         for method in [MergeMethod::Linear, MergeMethod::Slerp] {
             let recipe = folder.recipe(method, &[1.0 - t, t]);
-            run(&folder, &recipe, "whole", &options()).unwrap();
+            merge_into(&folder, &recipe, "whole", &options()).unwrap();
             let small = MergeOptions { memory_budget, threads, ..options() };
-            run(&folder, &recipe, "small", &small).unwrap();
+            merge_into(&folder, &recipe, "small", &small).unwrap();
             prop_assert_eq!(files(&folder.path("whole")), files(&folder.path("small")));
-            run(&folder, &recipe, "shards", &MergeOptions { max_shard_size, ..small }).unwrap();
+            merge_into(&folder, &recipe, "shards", &MergeOptions { max_shard_size, ..small }).unwrap();
             prop_assert_eq!(pools::read(&folder.path("whole")), pools::read(&folder.path("shards")));
         }
     }
@@ -180,7 +171,7 @@ fn each_tensor_takes_its_groups_weights_and_the_recipes_type() {
     recipe.dtype = Some(mergesearch_recipe::Dtype::Float64);
     recipe.tokenizer_from = Some("b".try_into().unwrap());
     fs::write(folder.path("b/tokenizer_config.json"), "{}").unwrap();
-    run(&folder, &recipe, "out", &options()).unwrap();
+    merge_into(&folder, &recipe, "out", &options()).unwrap();
     for (name, merged) in pools::read(&folder.path("out")) {
         let source = &models[usize::from(name.contains("layers.1"))][&name];
         assert_eq!((merged.dtype, merged.values()), (Dtype::F64, source.values()), "{name}");
@@ -213,7 +204,7 @@ fn a_file_that_changed_after_it_was_seen_is_not_read() {
 fn a_merge_that_is_dropped_leaves_nothing_that_looks_complete() {
     let (folder, _) = two();
     let recipe = folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
-    run(&folder, &recipe, "whole", &options()).unwrap();
+    merge_into(&folder, &recipe, "whole", &options()).unwrap();
     let whole = files(&folder.path("whole"));
     // Dropped after every possible number of polls, until one is let finish.
     for polls in 1.. {
@@ -271,7 +262,7 @@ fn every_file_says_which_merge_it_is_of() {
     let (folder, models) = two();
     let merge_of = |weights: &[f64], output: &str| {
         let recipe = folder.recipe(MergeMethod::Linear, weights);
-        run(&folder, &recipe, output, &MergeOptions { max_shard_size: 100, ..options() }).unwrap();
+        merge_into(&folder, &recipe, output, &MergeOptions { max_shard_size: 100, ..options() }).unwrap();
         let shards: Vec<_> = files(&folder.path(output))
             .into_iter()
             .filter(|(name, _)| name.ends_with("safetensors"))
@@ -296,7 +287,7 @@ fn what_an_earlier_attempt_finished_is_kept_and_nothing_else() {
     let (folder, models) = two();
     let recipe = folder.recipe(MergeMethod::Linear, &[0.5, 0.5]);
     let small = MergeOptions { max_shard_size: 100, overwrite: false, ..options() };
-    let whole = run(&folder, &recipe, "out", &small).unwrap();
+    let whole = merge_into(&folder, &recipe, "out", &small).unwrap();
     let made = files(&folder.path("out"));
     let first = "model-00001-of-00004.safetensors";
     let inode = |name: &str| {
@@ -307,7 +298,7 @@ fn what_an_earlier_attempt_finished_is_kept_and_nothing_else() {
         fs::remove_file(folder.path("out").join(lost)).unwrap();
     }
     let before = inode(second);
-    let report = run(&folder, &recipe, "out", &small).unwrap();
+    let report = merge_into(&folder, &recipe, "out", &small).unwrap();
     assert_eq!(files(&folder.path("out")), made);
     assert_eq!(inode(second), before);
     assert!(report.complete && report.bytes_written < whole.bytes_written / 3, "{report:?}");
@@ -316,11 +307,11 @@ fn what_an_earlier_attempt_finished_is_kept_and_nothing_else() {
     fs::remove_file(folder.path("out/model.safetensors.index.json")).unwrap();
     let cut = fs::File::options().write(true).open(folder.path("out").join(first)).unwrap();
     cut.set_len(100).unwrap();
-    run(&folder, &recipe, "out", &small).unwrap();
+    merge_into(&folder, &recipe, "out", &small).unwrap();
     assert_eq!(files(&folder.path("out")), made);
     fs::remove_file(folder.path("out/model.safetensors.index.json")).unwrap();
     let other = folder.recipe(MergeMethod::Linear, &[1.0, 0.0]);
-    run(&folder, &other, "out", &small).unwrap();
+    merge_into(&folder, &other, "out", &small).unwrap();
     assert_eq!(pools::read(&folder.path("out")), models[0]);
 }
 
@@ -328,10 +319,10 @@ fn what_an_earlier_attempt_finished_is_kept_and_nothing_else() {
 fn parts_in_any_order_make_one_model_once_all_are_there() {
     let (folder, _) = two();
     let recipe = folder.recipe(MergeMethod::Linear, &[0.25, 0.75]);
-    run(&folder, &recipe, "whole", &options()).unwrap();
+    merge_into(&folder, &recipe, "whole", &options()).unwrap();
     let part = |index| {
         let part = Some(mergesearch_merger::Part { index, count: 3 });
-        run(&folder, &recipe, "out", &MergeOptions { part, overwrite: false, ..options() }).unwrap()
+        merge_into(&folder, &recipe, "out", &MergeOptions { part, overwrite: false, ..options() }).unwrap()
     };
     let is_there = |name: &str| folder.path("out").join(name).exists();
     for index in [2, 0, 2] {

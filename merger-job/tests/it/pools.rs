@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use mergesearch_merger::{Error, Location, Pool, Sources, StorageOptions, Stores};
+use mergesearch_merger::{
+    Error, Location, MergeOptions, MergeReport, Pool, Progress, Sources, StorageOptions, Stores, merge,
+};
 use mergesearch_recipe::{Checkpoint, Group, MergeMethod, Recipe};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -186,6 +188,20 @@ pub(crate) fn stores() -> Stores {
 /// Runs to the end on a runtime of several threads.
 pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
+}
+
+/// Opens the recipe's pool and merges it into that folder.
+pub(crate) fn merge_into(
+    folder: &Folder,
+    recipe: &Recipe,
+    output: &str,
+    options: &MergeOptions,
+) -> Result<MergeReport, Error> {
+    wait(async {
+        let stores = stores();
+        let pool = Pool::open(&stores, &Sources::from(recipe)).await?;
+        merge(&stores, &pool, recipe, &folder.location(output), options, &Progress::default()).await
+    })
 }
 
 pub(crate) fn open(recipe: &Recipe) -> Result<Pool, Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 
-use mergesearch_merger::{Error, MergeOptions, MergeReport, Pool, Progress, Sources, merge};
+use mergesearch_merger::{Error, MergeOptions, MergeReport, Progress, merge};
 use mergesearch_recipe::{MergeMethod, Recipe, Tokens, Vocabulary};
 use safetensors::Dtype;
 use serde_json::{Value, json};
@@ -47,11 +47,7 @@ fn vocabulary(tokens: Tokens, multiple: u32) -> Vocabulary {
 
 fn run(folder: &Folder, recipe: &Recipe, threads: usize) -> Result<MergeReport, Error> {
     let options = MergeOptions { overwrite: true, threads, ..MergeOptions::default() };
-    wait(async {
-        let stores = stores();
-        let pool = Pool::open(&stores, &Sources::from(recipe)).await?;
-        merge(&stores, &pool, recipe, &folder.location("out"), &options, &Progress::default()).await
-    })
+    pools::merge_into(folder, recipe, "out", &options)
 }
 
 fn row(data: &Data, row: usize) -> Vec<f64> {

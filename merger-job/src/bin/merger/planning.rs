@@ -10,13 +10,14 @@ use crate::reading;
 use crate::terminal::print;
 
 pub(crate) async fn run(stores: &Stores, arguments: &Plan) -> Result<(), Error> {
-    let mut recipes = reading::read_all(stores, &arguments.recipes).await?;
-    let sources = recipes.first().map(Sources::from).ok_or(Error::NoRecipe)?;
+    let own = reading::read_all(stores, &arguments.recipes).await?;
+    let sources = own.first().map(Sources::from).ok_or(Error::NoRecipe)?;
     let pool = reading::open_pool(stores, &sources).await?;
-    if let Some(population) = arguments.population {
-        let [recipe] = &recipes[..] else { return Err(Error::Population { recipes: recipes.len() }) };
-        recipes = vec![recipe.clone(); population as usize];
+    if arguments.population.is_some() && own.len() > 1 {
+        return Err(Error::Population { recipes: own.len() });
     }
+    let population = arguments.population.unwrap_or(1);
+    let recipes = vec![own.clone(); population as usize].concat();
     let output = arguments.output.clone().unwrap_or_else(|| Location::File("/".into()));
     let mut options = arguments.limits.options(true);
     options.part = arguments.shard_count.map(|count| Part { index: 0, count });
@@ -35,11 +36,14 @@ pub(crate) async fn run(stores: &Stores, arguments: &Plan) -> Result<(), Error> 
     print(&format!("time         {} at {}/s{each}", seconds(planned.longest()), size(rate)));
     if recipes.len() > 1 {
         let (mut moved, mut longest) = (0_u64, 0_u64);
-        for recipe in &recipes {
+        for recipe in &own {
             let alone = plan(&pool, std::slice::from_ref(recipe), &output, &options)?;
             moved = moved.saturating_add(alone.bytes_read.saturating_add(alone.bytes_written));
             longest = longest.saturating_add(alone.longest());
         }
+        // Those of a population are all alike.
+        let times = u64::from(population);
+        let (moved, longest) = (moved.saturating_mul(times), longest.saturating_mul(times));
         print(&format!("one by one   {} moved, {}", size(moved), seconds(longest)));
     }
     Ok(())
