@@ -91,7 +91,7 @@ pub(crate) fn jobs(pool: &Pool, recipes: &[Recipe]) -> Result<Vec<Arc<Job>>, Err
         if recipe.vocabulary != pool.vocabulary {
             return Err(Error::Vocabulary);
         }
-        if let Some(field) = first_difference(first, recipe) {
+        if let Some(field) = first.obstacle_to_one_pass(recipe) {
             return Err(Error::DifferentRecipes { field });
         }
     }
@@ -102,20 +102,6 @@ pub(crate) fn jobs(pool: &Pool, recipes: &[Recipe]) -> Result<Vec<Arc<Job>>, Err
         .into_iter()
         .map(|(name, place)| job(recipes, &members, layers, name, place, &pool.tensors[place]).map(Arc::new))
         .collect()
-}
-
-/// What two recipes that are merged in one pass differ in although they must not.
-fn first_difference(first: &Recipe, other: &Recipe) -> Option<&'static str> {
-    let differences = [
-        ("checkpoints", first.checkpoints != other.checkpoints),
-        ("base", first.base != other.base),
-        ("dtype", first.dtype != other.dtype),
-        ("stack", first.stack != other.stack),
-        ("align", first.align != other.align),
-        ("vocabulary", first.vocabulary != other.vocabulary),
-        ("tokenizer_from", first.tokenizer_from != other.tokenizer_from),
-    ];
-    differences.into_iter().find(|(_, differs)| *differs).map(|(field, _)| field)
 }
 
 /// The layers that the output's layers come from; `None` where each is its own.

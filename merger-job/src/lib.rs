@@ -36,6 +36,7 @@ mod contents;
 mod element;
 mod error;
 mod experts;
+mod fetch;
 mod fingerprint;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -69,6 +70,7 @@ mod warning;
 pub use card::Publication;
 pub use element::ElementType;
 pub use error::{CheckpointError, Error, PoolError};
+pub use fetch::fetch;
 pub use header::HeaderError;
 pub use inspect::{InspectedFile, InspectedTensor, Inspection, inspect};
 pub use location::{Location, LocationError};

@@ -15,6 +15,7 @@ use crate::output::{Folder, Preparation, same_place};
 use crate::pipeline::{NotFinite, Pipeline};
 use crate::pool::Pool;
 use crate::provenance;
+use crate::publish::RECIPE;
 use crate::storage::Stores;
 use crate::{Error, Location, Progress, Warning};
 
@@ -109,6 +110,12 @@ impl<'a> Merging<'a> {
     /// A merge with nothing beside it.
     pub const fn new(recipe: &'a Recipe, output: &'a Location) -> Self {
         Self { recipe, output, beside: Vec::new() }
+    }
+
+    /// A merge with its recipe beside it, by which [`is_published`](crate::is_published()) knows it again.
+    pub fn with_recipe(recipe: &'a Recipe, output: &'a Location) -> Result<Self, Error> {
+        let beside = vec![(RECIPE, Bytes::from(recipe.to_yaml()?))];
+        Ok(Self { recipe, output, beside })
     }
 }
 

@@ -11,7 +11,8 @@ use crate::pool::Pool;
 use crate::storage::{Fault, Stores};
 use crate::{Error, Location, MergeOptions, MergeReport, Progress, Warning};
 
-const RECIPE: &str = "recipe.yaml";
+/// The file with a model's recipe.
+pub(crate) const RECIPE: &str = "recipe.yaml";
 /// Longest recipe that is read back.
 const MAX_RECIPE: u64 = 64 << 20;
 

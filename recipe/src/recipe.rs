@@ -116,6 +116,21 @@ impl Recipe {
         self.groups.get(self.group_index(tensor, layer_count)?)
     }
 
+    /// What keeps two recipes from being merged in one pass over their checkpoints, as the name of a field; `None` when
+    /// nothing does. They may differ in method, groups and seed.
+    pub fn obstacle_to_one_pass(&self, other: &Self) -> Option<&'static str> {
+        let differences = [
+            ("checkpoints", self.checkpoints != other.checkpoints),
+            ("base", self.base != other.base),
+            ("dtype", self.dtype != other.dtype),
+            ("stack", self.stack != other.stack),
+            ("align", self.align != other.align),
+            ("vocabulary", self.vocabulary != other.vocabulary),
+            ("tokenizer_from", self.tokenizer_from != other.tokenizer_from),
+        ];
+        differences.into_iter().find(|(_, differs)| *differs).map(|(field, _)| field)
+    }
+
     /// The checkpoint whose config, tokenizer and other carried files the output gets. `None` only in a recipe that
     /// [`Recipe::validate`] refuses.
     pub fn donor(&self) -> Option<&Checkpoint> {

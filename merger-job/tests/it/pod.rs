@@ -1,5 +1,6 @@
 //! `merger pod` as a pod runs it: a request in the environment, an answer in the termination log, an exit code.
 
+mod handoff;
 mod interrupted;
 mod outputs;
 mod pool;
@@ -122,6 +123,7 @@ impl Pods {
             max_shard_size: 5_000_000_000,
             memory: None,
             output: search().trial_folder(&self.folder.uri("output"), &trial()),
+            candidate: None,
         }
     }
 

@@ -65,6 +65,8 @@ pub enum FaultClass {
     Storage,
     /// The scratch volume is full.
     Scratch,
+    /// The candidate is not whole where it was handed over: somebody deleted it.
+    Candidate,
     /// The evaluator left no usable results.
     Results,
     /// Anything else that may pass.

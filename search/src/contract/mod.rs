@@ -11,8 +11,8 @@ mod request;
 pub use self::message::{FaultClass, Message, PoolFacts, Scores, ScoresError};
 pub use self::report::TrialReport;
 pub use self::request::{
-    CleanupRequest, CollectRequest, EnvironmentError, PreflightRequest, PublishRequest, Request,
-    SearchIdentity, StageRequest, StorageAccess, TrialRequest,
+    Candidate, CleanupRequest, CollectRequest, EnvironmentError, MergeRequest, PreflightRequest,
+    PublishRequest, Request, SearchIdentity, StageRequest, StorageAccess, TrialRequest,
 };
 
 /// The folder of the merged checkpoint in a trial's pod.
@@ -21,6 +21,8 @@ pub const MODEL_FOLDER: &str = "/mergesearch/model";
 pub const RESULTS_FOLDER: &str = "/mergesearch/results";
 /// The folder in which persistent volume claims with checkpoints are mounted, each under its own name.
 pub const CLAIMS_FOLDER: &str = "/mergesearch/claims";
+/// The environment variable with a pod's index in an Indexed Job, which Kubernetes sets.
+pub const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 /// The file with the certificates to trust, where the search names some.
 pub const CA_BUNDLE_FILE: &str = "/mergesearch/ca/ca.crt";
 
@@ -32,6 +34,8 @@ pub mod exit_code {
     pub const BAD_INPUT: i32 = 65;
     /// The pool is no longer the one that the search began with.
     pub const POOL_CHANGED: i32 = 66;
+    /// The candidate is not where it was handed over: it has to be merged again.
+    pub const CANDIDATE_LOST: i32 = 67;
     /// A fault that may pass: another attempt may help.
     pub const TRANSIENT: i32 = 75;
 }

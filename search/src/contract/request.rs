@@ -10,6 +10,8 @@ use crate::trial::{Stage, TrialId};
 
 /// The environment variable that begins a request; further parts are `MERGESEARCH_REQUEST_1` and so on.
 const VARIABLE: &str = "MERGESEARCH_REQUEST";
+/// The folder of candidates in a search's own.
+const CANDIDATES: &str = "candidates";
 /// Linux takes no more than 128 KiB in one variable.
 const PART_BYTES: usize = 96 * 1024;
 
@@ -35,6 +37,24 @@ impl SearchIdentity {
     pub fn trial_folder(&self, output: &str, trial: &TrialId) -> String {
         format!("{}/trials/{trial}", self.folder(output))
     }
+
+    /// The folder of all candidates on their way from the pods that merge to those that evaluate.
+    pub fn candidates_folder(&self, handoff: &str) -> String {
+        format!("{}/{CANDIDATES}", self.folder(handoff))
+    }
+
+    /// The folder of one trial's candidate within [`Self::candidates_folder`].
+    pub fn candidate_folder(&self, handoff: &str, trial: &TrialId) -> String {
+        format!("{}/{trial}", self.candidates_folder(handoff))
+    }
+
+    /// Whether everything in a folder is the search's own, so that it may be deleted.
+    pub fn owns(&self, folder: &str) -> bool {
+        let own = self.folder("");
+        let folder = folder.trim_end_matches('/');
+        let ends = [own.clone(), format!("{own}/{CANDIDATES}")];
+        !own.contains("//") && ends.iter().any(|end| folder.ends_with(end))
+    }
 }
 
 /// How object storage is reached. Credentials come from the environment.
@@ -58,13 +78,15 @@ pub struct StorageAccess {
 pub enum Request {
     /// Read the pool's headers and try the output. Answered by [`Message::Pool`](super::Message::Pool).
     Preflight(PreflightRequest),
-    /// Merge one candidate; read its results. Answered by [`Message::Scores`](super::Message::Scores).
+    /// Merge candidates into the handoff, for pods that evaluate them. Answered by [`Message::Done`](super::Message::Done).
+    Merge(Box<MergeRequest>),
+    /// Merge one candidate, or take it from the handoff; read its results. Answered by [`Message::Scores`](super::Message::Scores).
     Trial(Box<TrialRequest>),
     /// Read a trial's report instead of its lost message. Answered by `Scores` or `Absent`.
     Collect(CollectRequest),
     /// Publish one merge. Answered by [`Message::Published`](super::Message::Published).
     Publish(Box<PublishRequest>),
-    /// Delete everything that the search left. Answered by [`Message::Done`](super::Message::Done).
+    /// Delete what the search left. Answered by [`Message::Done`](super::Message::Done).
     Cleanup(CleanupRequest),
 }
 
@@ -96,6 +118,38 @@ pub struct PreflightRequest {
     pub outputs: Vec<String>,
 }
 
+/// See [`Request::Merge`]. Each pod of an Indexed Job makes some of every candidate's files; its index is in the environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MergeRequest {
+    /// For whom.
+    pub search: SearchIdentity,
+    /// How storage is reached.
+    pub storage: StorageAccess,
+    /// What to merge, all from the same checkpoints, which are read once.
+    pub candidates: Vec<Candidate>,
+    /// Fingerprints of the recipes' checkpoints and then their base, as preflight gave them.
+    pub fingerprints: Vec<String>,
+    /// How many pods share the work.
+    pub parts: u32,
+    /// Largest shard of a candidate, in bytes.
+    pub max_shard_size: u64,
+    /// Memory for the merge in bytes; the merger's default when not given.
+    pub memory: Option<u64>,
+}
+
+/// One merge of several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Candidate {
+    /// Whose candidate it is.
+    pub trial: TrialId,
+    /// What to merge.
+    pub recipe: Recipe,
+    /// URI of the folder that it goes into.
+    pub output: String,
+}
+
 /// See [`Request::Trial`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -122,6 +176,9 @@ pub struct TrialRequest {
     pub memory: Option<u64>,
     /// URI of the folder for the report and the results.
     pub output: String,
+    /// URI of the folder in the handoff where the merged candidate lies; none when the pod itself merges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<String>,
 }
 
 /// A stage and the metrics that are read from its results.
@@ -184,8 +241,8 @@ pub struct CleanupRequest {
     pub search: SearchIdentity,
     /// How storage is reached.
     pub storage: StorageAccess,
-    /// URI of the folder to delete with everything in it.
-    pub folder: String,
+    /// URIs of the folders to delete with everything in them: the search's own, or the one of its candidates.
+    pub folders: Vec<String>,
 }
 
 /// Why the environment holds no request.
@@ -275,6 +332,24 @@ mod tests {
             let read = Request::from_environment(|name| environment.get(name).cloned()).unwrap();
             assert_eq!(read, request);
         }
+    }
+
+    #[test]
+    fn only_a_searchs_own_folders_may_be_deleted() {
+        let search = SearchIdentity { namespace: "team".into(), name: "recycle".into(), uid: "1-2".into() };
+        let trial = "g0004-c012".parse().unwrap();
+        assert_eq!(
+            search.candidate_folder("s3://scratch/", &trial),
+            "s3://scratch/team/recycle/1-2/candidates/g0004-c012"
+        );
+        assert!(search.owns(&search.folder("s3://a")) && search.owns(&search.candidates_folder("pvc://b")));
+        for other in
+            ["s3://a", "s3://a/team/recycle", "s3://a/team/recycle/1-3", "s3://a/team/recycle/1-2/trials"]
+        {
+            assert!(!search.owns(other), "{other}");
+        }
+        let nameless = SearchIdentity { name: String::new(), ..search };
+        assert!(!nameless.owns(&nameless.folder("s3://a")));
     }
 
     #[test]

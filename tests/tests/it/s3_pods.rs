@@ -116,6 +116,7 @@ impl Pods {
             max_shard_size: 7 << 20,
             memory: Some(128 << 20),
             output: search().trial_folder(&self.world.bucket.uri("out"), &trial()),
+            candidate: None,
         }
     }
 
@@ -147,7 +148,7 @@ fn cleanup(pods: &Pods) -> Request {
     Request::Cleanup(CleanupRequest {
         search: search(),
         storage: StorageAccess::default(),
-        folder: pods.folder(),
+        folders: vec![pods.folder()],
     })
 }
 

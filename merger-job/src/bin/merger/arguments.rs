@@ -22,6 +22,7 @@ Exit codes:
   2   wrong usage
   65  bad input: trying again gives the same
   66  a checkpoint is not the one that the search began with (pod merge, pod publish)
+  67  the candidate is not where it was handed over (pod fetch)
   75  a transient fault or an interruption: worth trying again
 
 Credentials for S3 come from the environment, a profile, or the machine's role, as with the AWS tools.
@@ -89,15 +90,17 @@ pub(crate) struct Pod {
 pub(crate) enum Step {
     /// Read the pool's headers and try the outputs.
     Preflight,
-    /// Merge a candidate into the model folder.
+    /// Merge a candidate into the model folder, or several into the handoff.
     Merge,
+    /// Take a candidate from the handoff into the model folder, or see that it is there.
+    Fetch,
     /// Read a candidate's results, answer its scores, and upload both.
     Report,
     /// Answer the scores of a trial whose answer was lost, from its report.
     Collect,
     /// Merge into the folder of a published model, with its card.
     Publish,
-    /// Delete the search's folder with everything in it.
+    /// Delete the search's folder, or that of its candidates, with everything in it.
     Cleanup,
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn run(stores: &Stores, arguments: &Merge) -> Result<(), Error>
     }
     let mergings: Vec<_> = recipes.iter().zip(&arguments.outputs).collect();
     let merges = publish_all(stores, &pool, &mergings, &options, &progress, &publication);
-    let reports = watch(&progress, merges).await?;
+    let reports = watch(&progress, "merging", merges).await?;
     for ((recipe, output), report) in mergings.into_iter().zip(&reports) {
         for warning in &report.warnings {
             note(&format!("warning: {warning}"));

@@ -13,37 +13,36 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 /// Between two looks at the counters on a terminal.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
-/// Runs the merge while its progress is shown on standard error.
-pub(crate) async fn watch<T>(progress: &Progress, merge: impl Future<Output = T>) -> T {
+/// Runs the work, for instance `merging`, while its progress is shown on standard error.
+pub(crate) async fn watch<T>(progress: &Progress, doing: &str, work: impl Future<Output = T>) -> T {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) =
-        ProgressStyle::with_template("merging {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
-    {
+    let template = format!("{doing} {{wide_bar}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}} {{eta}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     let mut ticks = tokio::time::interval(if bar.is_hidden() { LINE_EVERY } else { DRAW_EVERY });
     // The first tick comes at once.
     ticks.tick().await;
-    tokio::pin!(merge);
+    tokio::pin!(work);
     loop {
         tokio::select! {
-            outcome = &mut merge => {
+            outcome = &mut work => {
                 bar.finish_and_clear();
                 return outcome;
             }
-            _ = ticks.tick() => show(&bar, progress),
+            _ = ticks.tick() => show(&bar, progress, doing),
         }
     }
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
+fn show(bar: &ProgressBar, progress: &Progress, doing: &str) {
     if progress.to_write() == 0 {
         return;
     }
     if bar.is_hidden() {
         let size = |bytes: u64| ByteSize(bytes).display().si();
         note(&format!(
-            "merging: {} of {} read, {} of {} written",
+            "{doing}: {} of {} read, {} of {} written",
             size(progress.read()),
             size(progress.to_read()),
             size(progress.written()),

@@ -69,7 +69,11 @@ fn a_changed_pool_is_not_published() {
 fn cleanup_deletes_the_searchs_own_folder_and_nothing_else() {
     let pods = Pods::new();
     let cleanup = |folder: String| {
-        Request::Cleanup(CleanupRequest { search: search(), storage: StorageAccess::default(), folder })
+        Request::Cleanup(CleanupRequest {
+            search: search(),
+            storage: StorageAccess::default(),
+            folders: vec![folder],
+        })
     };
     for uid in ["1-2", "3-4"] {
         let folder = pods.folder.path("output/team/recycle").join(uid).join("trials/uniform");

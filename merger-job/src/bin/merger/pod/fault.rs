@@ -56,11 +56,24 @@ impl PodFault {
         Self { retry, ..Self::new(class, error) }
     }
 
+    /// What is found while a candidate is taken from the handoff.
+    pub(super) fn of_fetch(error: &Error) -> Self {
+        let fault = Self::of_merge(error);
+        let class = match error.storage().map(|error| &error.fault) {
+            // It was whole a moment ago.
+            Some(Fault::NotFound(_) | Fault::Changed { .. }) => FaultClass::Candidate,
+            _ if fault.class == FaultClass::Scratch => FaultClass::Scratch,
+            _ => FaultClass::Storage,
+        };
+        Self { class, ..fault }
+    }
+
     /// How the process ends.
     pub(super) const fn exit_code(&self) -> i32 {
         match self.class {
             FaultClass::Input | FaultClass::Results => exit_code::BAD_INPUT,
             FaultClass::PoolChanged => exit_code::POOL_CHANGED,
+            FaultClass::Candidate => exit_code::CANDIDATE_LOST,
             FaultClass::Storage | FaultClass::Scratch | FaultClass::Other => exit_code::TRANSIENT,
         }
     }

@@ -22,7 +22,7 @@ pub(super) async fn run(stores: &Stores, request: &TrialRequest, model: &Path) -
         let pool = pool::open(stores, &request.recipe, &request.fingerprints).await?;
         let progress = Progress::default();
         let merge = mergesearch_merger::merge(stores, &pool, &request.recipe, &output, &options, &progress);
-        let report = watch(&progress, merge).await.map_err(|error| PodFault::of_merge(&error))?;
+        let report = watch(&progress, "merging", merge).await.map_err(|error| PodFault::of_merge(&error))?;
         for warning in pool.warnings().iter().chain(&report.warnings) {
             note(&format!("warning: {warning}"));
         }

@@ -3,6 +3,8 @@
 mod cleanup;
 mod collect;
 mod fault;
+mod fetch;
+mod handoff;
 mod merge;
 mod pool;
 mod preflight;
@@ -73,6 +75,7 @@ fn prepare(pod: &Pod) -> Result<(Request, Stores), PodFault> {
 fn access(request: &Request) -> &StorageAccess {
     match request {
         Request::Preflight(request) => &request.storage,
+        Request::Merge(request) => &request.storage,
         Request::Trial(request) => &request.storage,
         Request::Collect(request) => &request.storage,
         Request::Publish(request) => &request.storage,
@@ -105,6 +108,10 @@ async fn step(
         }
         (Step::Merge, Request::Trial(request)) => {
             merge::run(stores, request, &places.model_dir).await.map(|()| None)
+        }
+        (Step::Merge, Request::Merge(request)) => handoff::run(stores, request).await.map(Some),
+        (Step::Fetch, Request::Trial(request)) => {
+            fetch::run(stores, request, &places.model_dir).await.map(|()| None)
         }
         (Step::Report, Request::Trial(request)) => report::run(stores, request, places, log).await.map(Some),
         (Step::Collect, Request::Collect(request)) => collect::run(stores, request, log).await.map(Some),

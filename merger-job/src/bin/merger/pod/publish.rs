@@ -29,7 +29,7 @@ pub(super) async fn run(stores: &Stores, request: &PublishRequest) -> Result<Mes
         let progress = Progress::default();
         let merge =
             mergesearch_merger::publish(stores, &pool, recipe, &output, &options, &progress, &publication);
-        let report = watch(&progress, merge).await.map_err(|error| of_publish(&error))?;
+        let report = watch(&progress, "merging", merge).await.map_err(|error| of_publish(&error))?;
         for warning in pool.warnings().iter().chain(&report.warnings) {
             note(&format!("warning: {warning}"));
         }

@@ -8,10 +8,14 @@ use mergesearch_search::StageScores;
 use mergesearch_search::contract::{FaultClass, Message, Scores, StageRequest, TrialReport, TrialRequest};
 
 use super::fault::PodFault;
+use super::retry::within;
 use super::termination::TerminationLog;
 use super::upload::upload;
 use crate::arguments::Places;
 use crate::terminal::note;
+
+/// The pod holds its GPUs while the candidate is deleted.
+const LONGEST_DISCARD: Duration = Duration::from_secs(60);
 
 /// Answers the scores first, so that no fault of storage costs what the GPUs have earned.
 pub(super) async fn run(
@@ -47,14 +51,33 @@ pub(super) async fn run(
     };
     let limit = Duration::from_secs(places.upload_seconds);
     match (answered, upload(stores, &report, &places.results_dir, &request.output, limit).await) {
-        (true, Ok(())) => Ok(answer(Some(true))),
+        (true, Ok(())) => {
+            discard(stores, request, limit).await;
+            Ok(answer(Some(true)))
+        }
         (true, Err(fault)) => {
             note(&format!("the results were not uploaded: {}", fault.message));
             Ok(answer(Some(false)))
         }
-        (false, Ok(())) => Ok(Message::InReport { trial: request.trial.clone() }),
+        (false, Ok(())) => {
+            discard(stores, request, limit).await;
+            Ok(Message::InReport { trial: request.trial.clone() })
+        }
         // The scores are nowhere but in this pod.
         (false, Err(fault)) => Err(fault),
+    }
+}
+
+/// Makes room in the handoff: nothing needs the candidate once its report is in storage. What can't be deleted now goes
+/// at the end of the search.
+async fn discard(stores: &Stores, request: &TrialRequest, limit: Duration) {
+    let Some(uri) = &request.candidate else { return };
+    let deleted = within(limit.min(LONGEST_DISCARD), async {
+        let location = stores.locate(uri).map_err(|error| PodFault::new(FaultClass::Storage, &error))?;
+        stores.delete_folder(&location).await.map_err(|error| PodFault::storage(&error))
+    });
+    if let Err(fault) = deleted.await {
+        note(&format!("the candidate stays in the handoff until the search ends: {}", fault.message));
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct TerminationLog {
 impl TerminationLog {
     pub(super) fn of(step: Step, file: &Path) -> Self {
         let limit = match step {
-            Step::Merge | Step::Report => IN_TRIAL,
+            Step::Merge | Step::Fetch | Step::Report => IN_TRIAL,
             Step::Preflight | Step::Collect | Step::Publish | Step::Cleanup => ALONE,
         };
         Self { file: file.to_owned(), limit, written: RefCell::default() }
