@@ -135,8 +135,8 @@ pub(crate) fn evaluation() -> Value {
             "template: the evaluator runs to its end, so it has no probes, lifecycle or restartPolicy; a server is an init container with restartPolicy: Always"
         ),
         pod(
-            "!has(POD.initContainers) || POD.initContainers.all(c, !(c.name in ['merge', 'report', 'evaluator', 'evaluator-heldout']))",
-            "template: the container names merge, report, evaluator and evaluator-heldout are reserved"
+            "!has(POD.initContainers) || POD.initContainers.all(c, !(c.name in ['merge', 'fetch-candidate', 'report', 'evaluator', 'evaluator-heldout']))",
+            "template: the container names merge, fetch-candidate, report, evaluator and evaluator-heldout are reserved"
         ),
         pod(
             "!has(POD.volumes) || POD.volumes.all(v, !v.name.startsWith('mergesearch-'))",
@@ -155,8 +155,8 @@ pub(crate) fn evaluation() -> Value {
 
 pub(crate) fn execution() -> Value {
     json!([rule(
-        "self.strategy != 'MergeThenEvaluate' || has(self.handoff)",
-        "handoff: required by strategy MergeThenEvaluate"
+        "self.strategy == 'PerTrial' || has(self.handoff)",
+        "handoff: required by strategies MergeThenEvaluate and PerGeneration"
     )])
 }
 

@@ -65,6 +65,8 @@ pub mod reason {
     pub const PUBLISH_FAILED: &str = "PublishFailed";
     /// Progressing: storage denies access or does not answer.
     pub const STORAGE_UNAVAILABLE: &str = "StorageUnavailable";
+    /// Progressing: candidates vanish from the handoff before they are evaluated.
+    pub const CANDIDATE_LOST: &str = "CandidateLost";
     /// Progressing: a trial was disrupted several times.
     pub const REPEATED_DISRUPTION: &str = "RepeatedDisruption";
     /// Progressing: attempts of a trial are used up by faults that are not the evaluator's.

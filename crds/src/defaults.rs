@@ -37,6 +37,8 @@ pub(crate) const fn backoff_limit() -> i32 {
 
 /// `execution.parallelTrials`.
 pub(crate) const PARALLEL_TRIALS: i32 = 1;
+/// `execution.merger.parallelism`, in pods.
+pub(crate) const MERGE_PARALLELISM: i32 = 1;
 /// `execution.nodeLostSeconds`.
 pub(crate) const NODE_LOST_SECONDS: i64 = 900;
 /// `publish.top`, in checkpoints.

@@ -14,9 +14,10 @@ use crate::{cel, defaults};
 #[schemars(extend("x-kubernetes-validations" = cel::execution()))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Execution {
-    /// `PerTrial`: one pod merges and evaluates; for merges that are short beside the evaluation. `MergeThenEvaluate`: a
-    /// pod without GPUs writes candidates to `handoff`, evaluation pods only read them. Local runs ignore it. Default:
-    /// `PerTrial`. Mutable.
+    /// `PerTrial`: one pod merges and evaluates; for merges that are short beside the evaluation. `MergeThenEvaluate`: pods
+    /// without GPUs write each candidate to `handoff`, evaluation pods only read it. `PerGeneration`: the same for all
+    /// candidates of a generation at once, from one read of the pool; needs room for so many in `handoff`. Local runs
+    /// ignore it. Default: `PerTrial`. Mutable.
     pub strategy: Strategy,
     /// Trials that run at the same time, at most. Results do not depend on it while `search.barrier` is on; more than the
     /// population size is of no use then. Default: 1. Mutable.
@@ -27,7 +28,8 @@ pub struct Execution {
     /// The volume that a candidate is written to. Local runs use the folder of the run's state. Mutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<Scratch>,
-    /// Where `MergeThenEvaluate` puts candidates. Mutable.
+    /// Where `MergeThenEvaluate` and `PerGeneration` put candidates. Each goes when its trial's report is in storage, the
+    /// rest at the end of the search. Mutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handoff: Option<Handoff>,
     /// A folder near the pods that keeps sources between trials, by `ETag`. Default: none. Mutable.
@@ -63,12 +65,21 @@ pub enum Strategy {
     /// One pod merges and evaluates.
     #[default]
     PerTrial,
-    /// One pod merges, others evaluate.
+    /// Some pods merge, others evaluate.
     MergeThenEvaluate,
+    /// Some pods merge a whole generation from one read of the pool, others evaluate.
+    PerGeneration,
+}
+
+impl Strategy {
+    /// Whether candidates are handed from the pods that merge to those that evaluate.
+    pub const fn hands_off(self) -> bool {
+        matches!(self, Self::MergeThenEvaluate | Self::PerGeneration)
+    }
 }
 
 /// The container that merges.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Merger {
     /// The image. Default: that of the operator's version. Mutable. Example: `ghcr.io/mergesearch/merger:0.1.0`.
@@ -87,7 +98,11 @@ pub struct Merger {
     /// than a checkpoint. Default: 2 CPUs and `4Gi` requested. Mutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Nodes for pods that only merge (`MergeThenEvaluate`, publishing). Default: any. Mutable.
+    /// Pods that share a merge, each writing some of a candidate's files (`MergeThenEvaluate`, `PerGeneration`). Default: 1.
+    /// Mutable.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub parallelism: i32,
+    /// Nodes for pods that only merge (`MergeThenEvaluate`, `PerGeneration`, publishing). Default: any. Mutable.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub node_selector: BTreeMap<String, String>,
@@ -95,6 +110,20 @@ pub struct Merger {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
+}
+
+impl Default for Merger {
+    fn default() -> Self {
+        Self {
+            image: None,
+            image_pull_policy: None,
+            env: Vec::new(),
+            resources: None,
+            parallelism: defaults::MERGE_PARALLELISM,
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+        }
+    }
 }
 
 /// When an image is pulled.
@@ -138,7 +167,7 @@ pub enum ScratchMedium {
     Memory,
 }
 
-/// Where candidates are handed from the pods that merge to those that evaluate: exactly one of the two.
+/// Where candidates are handed from the pods that merge to those that evaluate: exactly one of `uri` and `claimName`.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[schemars(extend("x-kubernetes-validations" = cel::handoff()))]
 #[serde(rename_all = "camelCase", default)]
@@ -151,6 +180,13 @@ pub struct Handoff {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: Option<String>,
+}
+
+impl Handoff {
+    /// Its URI: that of object storage, or `pvc://CLAIM`. `None` when it has neither, which the rules exclude.
+    pub fn location(&self) -> Option<String> {
+        self.uri.clone().or_else(|| Some(format!("pvc://{}", self.claim_name.as_ref()?)))
+    }
 }
 
 /// A cache of sources near the pods: exactly one of `hostPath` and `claimName`.

@@ -19,12 +19,16 @@ const HASH_LENGTH: usize = 8;
 pub enum Role {
     /// Reads the pool's headers and tries the output.
     Preflight,
-    /// Merges and evaluates one candidate.
+    /// Merges candidates that other pods evaluate.
+    Merge,
+    /// Evaluates one candidate, which it merges itself or takes from the handoff.
     Trial,
     /// Reads the report of a trial whose message was lost.
     Collect,
     /// Publishes a merge.
     Publish,
+    /// Deletes the candidates that are still in the handoff when a search ends.
+    Discard,
     /// Deletes everything that a search left.
     Cleanup,
 }
@@ -34,9 +38,11 @@ impl Role {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Preflight => "preflight",
+            Self::Merge => "merge",
             Self::Trial => "trial",
             Self::Collect => "collect",
             Self::Publish => "publish",
+            Self::Discard => "discard",
             Self::Cleanup => "cleanup",
         }
     }
@@ -52,10 +58,16 @@ impl FromStr for Role {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Preflight, Self::Trial, Self::Collect, Self::Publish, Self::Cleanup]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(())
+        let all = [
+            Self::Preflight,
+            Self::Merge,
+            Self::Trial,
+            Self::Collect,
+            Self::Publish,
+            Self::Discard,
+            Self::Cleanup,
+        ];
+        all.into_iter().find(|role| role.as_str() == text).ok_or(())
     }
 }
 
@@ -64,7 +76,7 @@ impl FromStr for Role {
 pub struct JobKey {
     /// What it is for.
     pub role: Role,
-    /// The trial, for roles that have one.
+    /// The trial, for roles that have one; the first of those whose candidates are merged together.
     pub trial: Option<TrialId>,
     /// Which attempt, from 0.
     pub attempt: u32,
@@ -75,6 +87,8 @@ pub struct JobKey {
 pub enum Work {
     /// See [`Role::Preflight`].
     Preflight,
+    /// See [`Role::Merge`]; trials whose recipes can be merged in one pass, at least one.
+    Merge(Vec<Trial>),
     /// See [`Role::Trial`].
     Trial(Trial),
     /// See [`Role::Collect`]; the trial whose report is read.
@@ -88,6 +102,8 @@ pub enum Work {
         /// For the model card: names of scores and their values as text.
         scores: Vec<(String, String)>,
     },
+    /// See [`Role::Discard`].
+    Discard,
     /// See [`Role::Cleanup`].
     Cleanup,
 }
@@ -97,9 +113,11 @@ impl Work {
     pub const fn role(&self) -> Role {
         match self {
             Self::Preflight => Role::Preflight,
+            Self::Merge(_) => Role::Merge,
             Self::Trial(_) => Role::Trial,
             Self::Collect(_) => Role::Collect,
             Self::Publish { .. } => Role::Publish,
+            Self::Discard => Role::Discard,
             Self::Cleanup => Role::Cleanup,
         }
     }
@@ -109,7 +127,8 @@ impl Work {
         let trial = match self {
             Self::Trial(trial) | Self::Collect(trial) => Some(trial.id.clone()),
             Self::Publish { trial, .. } => Some(trial.clone()),
-            Self::Preflight | Self::Cleanup => None,
+            Self::Merge(trials) => trials.first().map(|trial| trial.id.clone()),
+            Self::Preflight | Self::Discard | Self::Cleanup => None,
         };
         JobKey { role: self.role(), trial, attempt }
     }
@@ -213,7 +232,7 @@ mod tests {
                     "without-a.r1-g0001-c000",
                     "without-a-r1.g0001-c000",
                 ] {
-                    for role in [Role::Trial, Role::Collect, Role::Publish] {
+                    for role in [Role::Merge, Role::Trial, Role::Collect, Role::Publish] {
                         for attempt in [0, 1, 12] {
                             let name = key(role, trial, attempt).name(search, uid);
                             assert!(name.len() <= 63, "{name}");

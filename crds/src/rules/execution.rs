@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::Place;
 use crate::manifest::Findings;
 use crate::quantity::bytes;
-use crate::{Execution, MergeSearchSpec, ScratchMedium, Strategy};
+use crate::{Execution, MergeSearchSpec, ScratchMedium};
 
 pub(super) fn check(spec: &MergeSearchSpec, place: Place, findings: &mut Findings) {
     let execution = &spec.execution;
@@ -17,13 +17,10 @@ pub(super) fn check(spec: &MergeSearchSpec, place: Place, findings: &mut Finding
         findings,
     );
     volumes(execution, findings);
-    if execution.strategy == Strategy::MergeThenEvaluate
-        && execution.handoff.is_none()
-        && place == Place::Cluster
-    {
+    if execution.strategy.hands_off() && execution.handoff.is_none() && place == Place::Cluster {
         findings.error(
             "spec.execution.handoff",
-            "required by spec.execution.strategy MergeThenEvaluate, but missing",
+            format!("required by spec.execution.strategy {:?}, but missing", execution.strategy),
         );
     }
 }

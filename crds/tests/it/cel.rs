@@ -71,7 +71,7 @@ fn each_rule_refuses_what_breaks_it() {
         ("/objectives/0/weight".to_owned(), json!(0.0), "weight: expected a number above 0"),
         ("/objectives/0/scale".to_owned(), json!(-1.0), "scale: expected a number above 0"),
         ("/search/sigma".to_owned(), json!(0.0), "sigma: expected a number above 0"),
-        ("/execution/handoff".to_owned(), Value::Null, "required by strategy"),
+        ("/execution/handoff".to_owned(), Value::Null, "required by strategies"),
         ("/execution/handoff/claimName".to_owned(), json!("a"), "exactly one of uri and claimName"),
         ("/execution/handoff/uri".to_owned(), json!("file:///a"), "uri: expected s3://"),
         ("/execution/poolCache/claimName".to_owned(), json!("a"), "exactly one of hostPath and claimName"),

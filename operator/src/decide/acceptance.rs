@@ -1,7 +1,7 @@
 //! Whether the spec keeps all rules, also those that the API server can't check, and only asks for what exists.
 
 use mergesearch_crds::conditions::reason;
-use mergesearch_crds::{MergeSearch, Place, Strategy, check, search_config};
+use mergesearch_crds::{MergeSearch, Place, check, search_config};
 use mergesearch_search::{Search, SearchConfig};
 
 use super::Pass;
@@ -66,23 +66,12 @@ fn checked(resource: &MergeSearch, history: &History) -> Checked {
 /// Refuses what the types have and this version does not do.
 fn supported(resource: &MergeSearch) -> Result<(), (&'static str, String)> {
     let execution = &resource.spec.execution;
-    let asked = [
-        (
-            execution.strategy == Strategy::MergeThenEvaluate,
-            "spec.execution.strategy: MergeThenEvaluate",
-            "use PerTrial",
-        ),
-        (execution.handoff.is_some(), "spec.execution.handoff", "remove it"),
-        (execution.pool_cache.is_some(), "spec.execution.poolCache", "remove it"),
-    ];
-    match asked.into_iter().find(|(asked, ..)| *asked) {
-        Some((_, what, instead)) => {
-            let message = format!(
-                "{what} is not supported by version {} of the operator; {instead}",
-                env!("CARGO_PKG_VERSION")
-            );
-            Err((reason::NOT_SUPPORTED, message))
-        }
-        None => Ok(()),
+    if execution.pool_cache.is_none() {
+        return Ok(());
     }
+    let message = format!(
+        "spec.execution.poolCache is not supported by version {} of the operator; remove it",
+        env!("CARGO_PKG_VERSION")
+    );
+    Err((reason::NOT_SUPPORTED, message))
 }

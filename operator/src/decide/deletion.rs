@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::SignedDuration;
 use mergesearch_crds::conditions::reason;
-use mergesearch_crds::{DeletionPolicy, labels, search_config};
-use mergesearch_search::contract::{Message, SearchIdentity};
+use mergesearch_crds::{labels, search_config};
+use mergesearch_search::contract::Message;
 
 use super::Pass;
 use super::jobs::Seen;
 use super::verdict::{Verdict, verdict};
 use super::waiting::trouble_of;
 use crate::identity::{JobKey, Role, Work};
-use crate::pods::identity;
+use crate::pods::left_folders;
 
 /// Seconds after which artifacts are left behind rather than the search kept.
 const PATIENCE: i64 = 600;
@@ -23,9 +23,9 @@ impl Pass<'_> {
         finalizers.into_iter().any(|finalizer| finalizer == labels::FINALIZER)
     }
 
-    /// Keeps the finalizer while artifacts are to be deleted with the search.
+    /// Keeps the finalizer while something is to be deleted with the search: artifacts, or candidates on their way.
     pub(super) fn keep_finalizer(&mut self) {
-        let wanted = self.resource().spec.storage.deletion_policy == DeletionPolicy::Delete;
+        let wanted = !left_folders(self.resource(), true).is_empty();
         if wanted != self.has_finalizer() {
             self.writes.finalizer = Some(wanted);
         }
@@ -36,7 +36,7 @@ impl Pass<'_> {
         if !self.has_finalizer() {
             return;
         }
-        if self.resource().spec.storage.deletion_policy == DeletionPolicy::Retain {
+        if left_folders(self.resource(), true).is_empty() {
             self.writes.finalizer = Some(false);
             return;
         }
@@ -115,9 +115,8 @@ impl Pass<'_> {
 
     /// Lets the search go and says what stays behind.
     fn leave(&mut self, why: &str) {
-        let identity: SearchIdentity = identity(self.observed.resource);
-        let folder = identity.folder(&self.resource().spec.storage.output);
-        let message = format!("artifacts stay behind in {folder}: {why}");
+        let folders = left_folders(self.resource(), true).join(" and ");
+        let message = format!("artifacts stay behind in {folders}: {why}");
         self.writes.events.push((reason::ARTIFACTS_LEFT, message, true));
         self.writes.finalizer = Some(false);
     }

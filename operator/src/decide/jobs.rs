@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use mergesearch_crds::conditions::reason;
-use mergesearch_crds::labels;
 use mergesearch_search::SearchConfig;
 
-use super::verdict::{Fault, Verdict, verdict};
+use super::verdict::{Fault, SOURCES, Verdict, verdict};
 use super::waiting::trouble_of;
 use super::{Pass, Write};
 use crate::identity::{JobKey, Role, Work, label_value};
@@ -122,8 +121,8 @@ impl<'a> Pass<'a> {
             return self.trouble(trouble.reason, trouble.message);
         }
         let merged = |pod: &PodView| {
-            let merge = pod.container(labels::MERGE_CONTAINER).and_then(ContainerView::termination);
-            merge.is_some_and(|(code, ..)| code == 0)
+            let sources = SOURCES.into_iter().filter_map(|name| pod.container(name));
+            sources.filter_map(ContainerView::termination).any(|(code, ..)| code == 0)
         };
         let Some(before) = job.key.attempt.checked_sub(1) else { return };
         let before = JobKey { attempt: before, ..job.key.clone() };

@@ -10,6 +10,7 @@ mod conditions;
 mod deletion;
 mod jobs;
 mod memory;
+mod merges;
 mod preflight;
 mod publishing;
 mod status;

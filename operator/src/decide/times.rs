@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::{EVALUATOR, labels};
 use mergesearch_search::TrialTime;
 
+use super::verdict::SOURCES;
 use crate::metrics::TrialPhase;
 use crate::observe::{ContainerState, ContainerView, JobView, PodView};
 
@@ -13,9 +14,9 @@ pub(super) fn trial_time(job: &JobView, pods: &[PodView]) -> Option<TrialTime> {
     let pod = pods.iter().rev().find(|pod| pod.has_ended() && pod.scheduled.is_some());
     let container = |name: &str| pod?.container(name);
     let started = pod.and_then(|pod| pod.scheduled).unwrap_or(job.started);
-    let merge = container(labels::MERGE_CONTAINER);
+    let source = SOURCES.into_iter().find_map(container);
     let succeeded = |container: &&ContainerView| matches!(container.termination(), Some((0, ..)));
-    let merged = merge.filter(succeeded).and_then(ContainerView::finished);
+    let merged = source.filter(succeeded).and_then(ContainerView::finished);
     let evaluators = [EVALUATOR, labels::HELD_OUT_CONTAINER].into_iter().filter_map(container);
     let evaluated = evaluators.filter_map(ContainerView::finished).max();
     // A trial that failed before its evaluation.
@@ -39,10 +40,23 @@ pub(super) fn phases(pod: &PodView) -> Vec<(TrialPhase, f64)> {
     let phases = [
         (TrialPhase::Queued, queued),
         (TrialPhase::Merge, seconds(labels::MERGE_CONTAINER)),
+        (TrialPhase::Fetch, seconds(labels::FETCH_CONTAINER)),
         (TrialPhase::Evaluate, seconds(EVALUATOR)),
         (TrialPhase::Report, seconds(labels::REPORT_CONTAINER)),
     ];
     phases.into_iter().filter_map(|(phase, seconds)| Some((phase, seconds?.max(0.0)))).collect()
+}
+
+/// Seconds that pods merged which together did nothing else: the longest.
+pub(super) fn merge_time(pods: &[PodView]) -> Option<(TrialPhase, f64)> {
+    let seconds = |pod: &PodView| match &pod.container(labels::REPORT_CONTAINER)?.state {
+        ContainerState::Terminated { code: 0, started: Some(started), finished: Some(finished), .. } => {
+            Some(finished.duration_since(*started).as_secs_f64())
+        }
+        _ => None,
+    };
+    let longest = pods.iter().filter_map(seconds).max_by(f64::total_cmp)?;
+    Some((TrialPhase::Merge, longest.max(0.0)))
 }
 
 /// Seconds since the Unix epoch.
@@ -67,6 +81,7 @@ mod tests {
             uid: "1".to_owned(),
             version: "1".to_owned(),
             key: JobKey { role: Role::Trial, trial: Some("uniform".parse().unwrap()), attempt: 0 },
+            merges: Vec::new(),
             created: at(0),
             started: at(5),
             suspended: false,

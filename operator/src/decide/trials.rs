@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::SignedDuration;
+use mergesearch_crds::Strategy;
 use mergesearch_crds::conditions::reason;
 use mergesearch_search::contract::Message;
 use mergesearch_search::{SearchConfig, StageScores, Trial, TrialId, TrialOutcome, TrialResult};
 
 use super::Pass;
 use super::jobs::Seen;
-use super::times::{phases, trial_time};
+use super::merges::Candidate;
+use super::times::{merge_time, phases, trial_time};
 use super::verdict::{Fault, Verdict, verdict};
 use crate::identity::{JobKey, Role, Work};
 use crate::observe::{JobView, PodView};
@@ -35,6 +37,8 @@ enum Need {
     Attempt(u32),
     /// A Job that reads its report.
     Collect(u32),
+    /// Its candidate to be merged by a Job of its own, if `alone` without others.
+    Merge { alone: bool },
     /// Something else to change first.
     Change,
     /// Its result is there, from this attempt.
@@ -46,6 +50,7 @@ impl Pass<'_> {
     pub(super) fn run(&mut self) {
         let Some(config) = self.config().cloned() else { return };
         self.sweep();
+        self.sweep_merges();
         let known: BTreeSet<TrialId> = self.known_trials();
         let mut waiting = BTreeSet::new();
         for id in known {
@@ -58,7 +63,7 @@ impl Pass<'_> {
                 Need::Change => {
                     waiting.insert(id);
                 }
-                Need::Time | Need::Attempt(_) | Need::Collect(_) => {}
+                Need::Time | Need::Attempt(_) | Need::Merge { .. } | Need::Collect(_) => {}
             }
         }
         self.watch_time();
@@ -67,24 +72,30 @@ impl Pass<'_> {
         if self.may_start {
             self.start_trials(&config, &waiting);
             self.publish(&config);
+            self.discard(&config);
         }
     }
 
     /// The trials that have or had a Job.
     fn known_trials(&self) -> BTreeSet<TrialId> {
         let keys = self.observed.jobs.keys().chain(self.memory.expected.keys()).chain(&self.memory.vanished);
-        let of_trials = keys.filter(|key| matches!(key.role, Role::Trial | Role::Collect));
+        let of_trials = keys.filter(|key| matches!(key.role, Role::Merge | Role::Trial | Role::Collect));
         of_trials.filter_map(|key| key.trial.clone()).collect()
     }
 
     /// Asks the search what should run, and starts what does not.
     fn start_trials(&mut self, config: &SearchConfig, waiting: &BTreeSet<TrialId>) {
         let capacity = usize::try_from(self.resource().spec.execution.parallel_trials).unwrap_or(1);
+        let strategy = self.resource().spec.execution.strategy;
+        // With the barrier, a generation does not depend on how much of it is asked for at once.
+        let asked = if strategy == Strategy::PerGeneration && config.barrier { usize::MAX } else { capacity };
         let Some(search) = self.memory.search_mut() else { return };
         // The order of asking must not depend on what may be started.
-        let trials = search.trials(capacity);
+        let trials = search.trials(asked);
         let none_succeeded = search.progress().succeeded == 0;
+        let mut begun = trials.iter().filter(|trial| self.has_begun(&trial.id)).count();
         let mut started = trials.iter().any(|trial| self.is_running(&trial.id));
+        let mut wanted = Vec::new();
         for trial in trials {
             if waiting.contains(&trial.id) {
                 continue;
@@ -94,18 +105,36 @@ impl Pass<'_> {
             // something to change, no other would fare better.
             let alone = none_succeeded && started;
             match need {
-                Need::Attempt(0) if alone || !waiting.is_empty() => {}
+                Need::Attempt(0) if alone || !waiting.is_empty() || begun >= capacity => {}
                 Need::Attempt(attempt) if !(alone && attempt > 0) => {
+                    begun += usize::from(attempt == 0);
                     self.start(config, &Work::Trial(trial.clone()), attempt);
                     started = true;
-                    self.status
-                        .start_time
-                        .get_or_insert_with(|| super::IntoTime::into_time(self.observed.now));
+                    self.start_clock();
                 }
+                Need::Merge { .. } if alone || !waiting.is_empty() => {}
+                Need::Merge { alone } => {
+                    wanted.push((trial.clone(), alone));
+                    started = true;
+                    self.start_clock();
+                }
+                // A candidate on its way counts as well.
+                Need::Time => started = true,
                 Need::Collect(attempt) => self.start(config, &Work::Collect(trial.clone()), attempt),
                 _ => {}
             }
         }
+        self.merge(config, wanted);
+    }
+
+    fn start_clock(&mut self) {
+        let now = self.observed.now;
+        self.status.start_time.get_or_insert_with(|| super::IntoTime::into_time(now));
+    }
+
+    /// Whether a Job for the trial was ever made, as far as is known.
+    fn has_begun(&self, id: &TrialId) -> bool {
+        [Role::Trial, Role::Collect].into_iter().any(|role| !self.attempts(role, Some(id)).is_empty())
     }
 
     fn is_running(&self, id: &TrialId) -> bool {
@@ -120,13 +149,28 @@ impl Pass<'_> {
         })
     }
 
-    /// What a trial needs next.
+    /// What a trial needs next; before it is evaluated its candidate, where others merge it.
     fn need(&mut self, trial: &Trial, config: &SearchConfig) -> Need {
+        match self.need_of_evaluation(trial, config) {
+            Need::Attempt(attempt) if self.resource().spec.execution.strategy.hands_off() => {
+                match self.candidate(&trial.id) {
+                    Candidate::Ready => Need::Attempt(attempt),
+                    Candidate::Coming => Need::Time,
+                    Candidate::Wanted { alone } => Need::Merge { alone },
+                    Candidate::Waiting => Need::Change,
+                    Candidate::Impossible(message) => Need::Result(attempt, TrialOutcome::Failed(message)),
+                }
+            }
+            need => need,
+        }
+    }
+
+    fn need_of_evaluation(&mut self, trial: &Trial, config: &SearchConfig) -> Need {
         let id = &trial.id;
         if self.memory.held.contains_key(id) {
             self.trouble(
                 reason::REPEATED_DISRUPTION,
-                format!("trial {id} was disrupted {MOST_DISRUPTIONS} times; change where it runs (spec.evaluation.template) to try again"),
+                format!("trial {id} was disrupted {MOST_DISRUPTIONS} times; change where it runs (spec.evaluation.template, spec.execution.merger) to try again"),
             );
             return Need::Change;
         }
@@ -185,8 +229,12 @@ impl Pass<'_> {
             held += pod.held_seconds(self.observed.now);
             durations.extend(phases(pod));
         }
+        let merge = self.merge_of(&trial.id);
+        // A Job that merges several candidates is counted with its first.
+        let lead = merge.filter(|merge| merge.key.trial.as_ref() == Some(&trial.id));
+        durations.extend(lead.and_then(|merge| merge_time(self.observed.pods_of(merge))));
         let key = JobKey { role: Role::Trial, trial: Some(trial.id.clone()), attempt };
-        let job = self.observed.jobs.get(&key);
+        let job = self.observed.jobs.get(&key).or(merge);
         let time = job.and_then(|job| trial_time(job, self.observed.pods_of(job)));
         let gpus = self.resource().spec.evaluation.gpus() as f64;
         let failure = match &outcome {
@@ -263,7 +311,8 @@ impl Pass<'_> {
             .observed
             .jobs
             .values()
-            .filter(|job| job.key.role == Role::Trial && job.key.trial.as_ref() == Some(id))
+            .filter(|job| matches!(job.key.role, Role::Merge | Role::Trial))
+            .filter(|job| job.key.trial.as_ref() == Some(id))
             .collect();
         for job in jobs {
             for pod in self.observed.pods_of(job) {

@@ -9,6 +9,9 @@ use mergesearch_search::contract::{FaultClass, Message, exit_code};
 
 use crate::observe::{JobPhase, JobView, PodView};
 
+/// The container that brings a trial's candidate: one of these.
+pub(super) const SOURCES: [&str; 2] = [labels::MERGE_CONTAINER, labels::FETCH_CONTAINER];
+
 /// What came of a Job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
@@ -46,6 +49,7 @@ impl Fault {
             FaultClass::Storage => (reason::STORAGE_UNAVAILABLE, false),
             FaultClass::Scratch => (reason::SCRATCH_TOO_SMALL, true),
             FaultClass::PoolChanged => (reason::POOL_CHANGED, false),
+            FaultClass::Candidate => (reason::CANDIDATE_LOST, false),
             FaultClass::Input | FaultClass::Results | FaultClass::Other => {
                 (reason::ATTEMPTS_EXHAUSTED, false)
             }
@@ -71,11 +75,14 @@ pub(super) fn verdict(job: &JobView, pods: &[PodView], confirmed: bool) -> Verdi
                 None => Verdict::Open,
             }
         }
-        JobPhase::Failed { message, .. } => match pods.iter().rev().find(|pod| !pod.was_interrupted()) {
-            Some(pod) => failure(pod),
-            None if pods.is_empty() && !confirmed => Verdict::Open,
-            None => Verdict::Fault(Fault::other(format!("its pods were deleted or evicted ({message})"))),
-        },
+        // Of several pods that share the work some may have succeeded. Of equals the newest is the last.
+        JobPhase::Failed { message, .. } => {
+            match pods.iter().filter(|pod| !pod.was_interrupted()).max_by_key(|pod| pod.failed) {
+                Some(pod) => failure(pod),
+                None if pods.is_empty() && !confirmed => Verdict::Open,
+                None => Verdict::Fault(Fault::other(format!("its pods were deleted or evicted ({message})"))),
+            }
+        }
     }
 }
 
@@ -88,14 +95,13 @@ pub(super) fn outgrew_scratch(pod: &PodView) -> bool {
 fn failure(pod: &PodView) -> Verdict {
     let terminated = |name: &str| pod.container(name).and_then(|container| container.termination());
     let failed = |name: &str| terminated(name).filter(|(code, ..)| *code != 0);
-    let merged = pod.container(labels::MERGE_CONTAINER).is_none_or(|_| {
-        terminated(labels::MERGE_CONTAINER).is_some_and(|(code, ..)| code == exit_code::DONE)
-    });
+    let mut sources = SOURCES.into_iter().filter_map(terminated);
+    let has_candidate = sources.any(|(code, ..)| code == exit_code::DONE);
     if outgrew_scratch(pod) {
         return Verdict::Fault(Fault::of(FaultClass::Scratch, pod.message.clone()));
     }
     if pod.reason == "DeadlineExceeded" {
-        return if merged && pod.container(labels::MERGE_CONTAINER).is_some() {
+        return if has_candidate {
             Verdict::Failed(
                 "the evaluator ran past spec.evaluation.activeDeadlineSeconds and was killed".into(),
             )
@@ -108,6 +114,9 @@ fn failure(pod: &PodView) -> Verdict {
     }
     if let Some(ended) = failed(labels::MERGE_CONTAINER) {
         return of_ours("the merge", ended);
+    }
+    if let Some(ended) = failed(labels::FETCH_CONTAINER) {
+        return of_ours("fetching the candidate", ended);
     }
     let evaluators = [EVALUATOR, labels::HELD_OUT_CONTAINER];
     let evaluator = evaluators.iter().find_map(|name| failed(name));
@@ -140,6 +149,9 @@ fn of_ours(what: &str, (code, why, text): (i32, &str, &str)) -> Verdict {
         _ if code == exit_code::BAD_INPUT => Verdict::Failed(format!("{what} {}", ending(code, why, text))),
         _ if code == exit_code::POOL_CHANGED => {
             Verdict::Fault(Fault::of(FaultClass::PoolChanged, format!("{what} {}", ending(code, why, text))))
+        }
+        _ if code == exit_code::CANDIDATE_LOST => {
+            Verdict::Fault(Fault::of(FaultClass::Candidate, format!("{what} {}", ending(code, why, text))))
         }
         _ => Verdict::Fault(Fault::other(format!("{what} {}", ending(code, why, text)))),
     }

@@ -11,9 +11,10 @@ use crate::observe::{ContainerState, JobView, Observed, PodView};
 const PATIENCE: i64 = 25;
 
 /// Reasons for which a search waits, the gravest first.
-pub(super) const ORDER: [&str; 12] = [
+pub(super) const ORDER: [&str; 13] = [
     reason::POOL_CHANGED,
     reason::STORAGE_UNAVAILABLE,
+    reason::CANDIDATE_LOST,
     reason::SCRATCH_TOO_SMALL,
     reason::REPEATED_DISRUPTION,
     reason::ATTEMPTS_EXHAUSTED,

@@ -39,6 +39,8 @@ pub enum TrialPhase {
     Queued,
     /// The merge.
     Merge,
+    /// Copying a candidate that other pods have merged.
+    Fetch,
     /// The evaluator, and the template's own init containers before it.
     Evaluate,
     /// Reading and uploading the results.
@@ -51,6 +53,7 @@ impl TrialPhase {
         match self {
             Self::Queued => "queued",
             Self::Merge => "merge",
+            Self::Fetch => "fetch",
             Self::Evaluate => "evaluate",
             Self::Report => "report",
         }

@@ -3,6 +3,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 use mergesearch_crds::labels;
+use mergesearch_search::TrialId;
 
 use crate::identity::JobKey;
 
@@ -17,6 +18,8 @@ pub struct JobView {
     pub version: String,
     /// What it is for.
     pub key: JobKey,
+    /// The trials whose candidates it merges; none but in a Job that merges for others.
+    pub merges: Vec<TrialId>,
     /// When it was created.
     pub created: Timestamp,
     /// When the Job controller began with it, after any queue; its creation until then.
@@ -71,6 +74,7 @@ impl JobView {
             uid: metadata.uid.clone()?,
             version: metadata.resource_version.clone()?,
             key,
+            merges: annotation(labels::MERGES).map_or_else(Vec::new, trials),
             created,
             started: started.map_or(created, |time| time.0),
             suspended: job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false),
@@ -92,6 +96,10 @@ impl JobView {
     pub const fn is_active(&self) -> bool {
         !self.deleting && matches!(self.phase, JobPhase::Active)
     }
+}
+
+fn trials(list: &str) -> Vec<TrialId> {
+    list.split(',').filter_map(|id| id.parse().ok()).collect()
 }
 
 fn phase(job: &Job) -> JobPhase {

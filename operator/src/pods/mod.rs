@@ -4,6 +4,7 @@
 
 mod claims;
 mod environment;
+mod handoff;
 mod program;
 mod request;
 mod resources;
@@ -30,7 +31,7 @@ use mergesearch_search::contract::exit_code;
 use crate::identity::{JobKey, Work};
 use crate::settings::Settings;
 
-pub use self::request::{evaluator_hash, identity, published_uri, recipe_hash, stage_requests};
+pub use self::request::{evaluator_hash, identity, left_folders, published_uri, recipe_hash, stage_requests};
 
 /// kubectl's annotation for the container whose logs are meant when none is named.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -55,19 +56,30 @@ impl Blueprint<'_> {
         let key = work.key(attempt);
         let request = self.request(work, attempt);
         let (pod, final_in, backoff_limit) = match work {
-            Work::Trial(trial) => (
-                self.trial_pod(trial, &request),
-                labels::MERGE_CONTAINER,
-                self.resource.spec.evaluation.backoff_limit,
-            ),
+            Work::Trial(trial) => {
+                let source = if self.handed(&trial.id).is_some() {
+                    labels::FETCH_CONTAINER
+                } else {
+                    labels::MERGE_CONTAINER
+                };
+                (self.trial_pod(trial, &request), source, self.resource.spec.evaluation.backoff_limit)
+            }
             _ => (self.worker_pod(work, &request), labels::REPORT_CONTAINER, worker::BACKOFF_LIMIT),
         };
+        let (mut metadata, mut pods, mut mode) = (self.metadata(&key), 1, None);
+        if let Work::Merge(trials) = work {
+            (pods, mode) =
+                (self.resource.spec.execution.merger.parallelism.max(1), Some("Indexed".to_owned()));
+            let ids: Vec<String> = trials.iter().map(|trial| trial.id.to_string()).collect();
+            metadata.annotations.get_or_insert_default().insert(labels::MERGES.to_owned(), ids.join(","));
+        }
         Job {
-            metadata: self.metadata(&key),
+            metadata,
             spec: Some(JobSpec {
-                parallelism: Some(1),
-                completions: Some(1),
-                backoff_limit: Some(backoff_limit),
+                parallelism: Some(pods),
+                completions: Some(pods),
+                completion_mode: mode,
+                backoff_limit: Some(backoff_limit.saturating_mul(pods)),
                 pod_failure_policy: Some(failure_policy(final_in)),
                 // A pod that hangs in termination still holds its GPUs: the next one waits until it has ended.
                 pod_replacement_policy: Some("Failed".to_owned()),
@@ -154,7 +166,7 @@ fn failure_policy(final_in: &str) -> PodFailurePolicy {
     let wrong = PodFailurePolicyOnExitCodesRequirement {
         container_name: Some(final_in.to_owned()),
         operator: "In".to_owned(),
-        values: vec![exit_code::BAD_INPUT, exit_code::POOL_CHANGED],
+        values: vec![exit_code::BAD_INPUT, exit_code::POOL_CHANGED, exit_code::CANDIDATE_LOST],
     };
     PodFailurePolicy {
         rules: vec![

@@ -1,11 +1,11 @@
 //! What pods are told, and the names and hashes that operator and pods have in common.
 
 use k8s_openapi::api::core::v1::Container;
-use mergesearch_crds::{MergeSearch, bytes};
+use mergesearch_crds::{DeletionPolicy, Handoff, MergeSearch, bytes};
 use mergesearch_recipe::{Checkpoint, Recipe};
 use mergesearch_search::contract::{
-    CleanupRequest, CollectRequest, PreflightRequest, PublishRequest, Request, SearchIdentity, StageRequest,
-    StorageAccess, TrialRequest,
+    Candidate, CleanupRequest, CollectRequest, MergeRequest, PreflightRequest, PublishRequest, Request,
+    SearchIdentity, StageRequest, StorageAccess, TrialRequest,
 };
 use mergesearch_search::{SearchConfig, Stage, Trial, TrialId};
 use sha2::{Digest as _, Sha256};
@@ -36,6 +36,16 @@ fn publish_folder(resource: &MergeSearch) -> String {
         Some(uri) => uri.trim_end_matches('/').to_owned(),
         None => format!("{}/published", identity(resource).folder(&resource.spec.storage.output)),
     }
+}
+
+/// The folders that a search leaves: its candidates, and with `artifacts` all that is deleted with it.
+pub fn left_folders(resource: &MergeSearch, artifacts: bool) -> Vec<String> {
+    let search = identity(resource);
+    let storage = &resource.spec.storage;
+    let deletes = artifacts && storage.deletion_policy == DeletionPolicy::Delete;
+    let handoff = resource.spec.execution.handoff.as_ref().and_then(Handoff::location);
+    let candidates = handoff.map(|handoff| search.candidates_folder(&handoff));
+    deletes.then(|| search.folder(&storage.output)).into_iter().chain(candidates).collect()
 }
 
 /// What is read from the results of each stage: the metrics of the objectives, or the held-out ones, in the order of the
@@ -80,6 +90,7 @@ impl Blueprint<'_> {
         let output = &self.resource.spec.storage.output;
         match work {
             Work::Preflight => Request::Preflight(self.preflight(search, storage)),
+            Work::Merge(trials) => Request::Merge(Box::new(self.merge(trials, search, storage))),
             Work::Trial(Trial { id, recipe, stages }) => Request::Trial(Box::new(TrialRequest {
                 output: search.trial_folder(output, id),
                 search,
@@ -92,6 +103,7 @@ impl Blueprint<'_> {
                 stages: stage_requests(self.config, stages),
                 max_shard_size: self.max_shard_size(),
                 memory: self.merger_memory(true),
+                candidate: self.handed(id).map(|handed| handed.uri),
             })),
             Work::Collect(Trial { id, recipe, stages }) => Request::Collect(CollectRequest {
                 output: search.trial_folder(output, id),
@@ -112,9 +124,27 @@ impl Blueprint<'_> {
                 memory: self.merger_memory(false),
                 output: published_uri(self.resource, trial),
             })),
-            Work::Cleanup => {
-                Request::Cleanup(CleanupRequest { folder: search.folder(output), search, storage })
+            Work::Discard | Work::Cleanup => {
+                let folders = left_folders(self.resource, matches!(work, Work::Cleanup));
+                Request::Cleanup(CleanupRequest { folders, search, storage })
             }
+        }
+    }
+
+    fn merge(&self, trials: &[Trial], search: SearchIdentity, storage: StorageAccess) -> MergeRequest {
+        let candidate = |Trial { id, recipe, .. }: &Trial| Candidate {
+            trial: id.clone(),
+            recipe: recipe.clone(),
+            output: self.handed(id).map(|handed| handed.uri).unwrap_or_default(),
+        };
+        MergeRequest {
+            search,
+            storage,
+            candidates: trials.iter().map(candidate).collect(),
+            fingerprints: trials.first().map(|trial| self.fingerprints(&trial.recipe)).unwrap_or_default(),
+            parts: self.resource.spec.execution.merger.parallelism.max(1).unsigned_abs(),
+            max_shard_size: self.max_shard_size(),
+            memory: self.merger_memory(false),
         }
     }
 
@@ -122,6 +152,7 @@ impl Blueprint<'_> {
         let config = self.config;
         let own = search.folder(&self.resource.spec.storage.output);
         let publishes = self.resource.spec.publish.top > 0;
+        let handoff = self.handoff().map(|handoff| search.candidates_folder(&handoff));
         PreflightRequest {
             search,
             storage,
@@ -132,7 +163,11 @@ impl Blueprint<'_> {
             vocabulary: config.vocabulary,
             align: config.align,
             max_shard_size: self.max_shard_size(),
-            outputs: [own].into_iter().chain(publishes.then(|| publish_folder(self.resource))).collect(),
+            outputs: [own]
+                .into_iter()
+                .chain(publishes.then(|| publish_folder(self.resource)))
+                .chain(handoff)
+                .collect(),
         }
     }
 

@@ -13,6 +13,10 @@ const MEBIBYTE: u64 = 1 << 20;
 const MERGER_CPU: &str = "2";
 const MERGER_MEMORY: &str = "4Gi";
 
+/// What copying a candidate takes: 8 ranges of 16 MiB, TLS, and what is on its way to the disk.
+const FETCH_CPU: &str = "1";
+const FETCH_MEMORY: &str = "512Mi";
+
 /// What a candidate's volume is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Medium {
@@ -43,6 +47,20 @@ impl Blueprint<'_> {
             let candidate = u64::try_from(self.start?.candidate_bytes).ok()?;
             Some(mebibytes(candidate.saturating_add(candidate.div_ceil(10))))
         })
+    }
+
+    /// What a container requests that copies a candidate into its volume.
+    pub(super) fn fetch_resources(&self) -> ResourceRequirements {
+        let volume = self.scratch_size().filter(|_| self.scratch_medium() != Medium::Claim);
+        let in_memory = volume.as_ref().filter(|_| self.scratch_medium() == Medium::Memory).and_then(bytes);
+        let own = bytes(&Quantity(FETCH_MEMORY.to_owned())).unwrap_or(0);
+        let mut requests = BTreeMap::from([
+            ("cpu".to_owned(), Quantity(FETCH_CPU.to_owned())),
+            ("memory".to_owned(), mebibytes(own.saturating_add(in_memory.unwrap_or(0)))),
+        ]);
+        let on_disk = volume.filter(|_| self.scratch_medium() == Medium::Disk);
+        requests.extend(on_disk.map(|volume| ("ephemeral-storage".to_owned(), volume)));
+        ResourceRequirements { requests: Some(requests), ..ResourceRequirements::default() }
     }
 
     /// What a container that merges requests. With `writes_candidate` also the volume of the candidate, on disk or in

@@ -1,47 +1,38 @@
-//! The pod of a trial: it merges, runs the user's template on the merge, and reports.
+//! The pod of a trial: it merges or takes what others have merged, runs the user's template on the merge, and reports.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, PodSecurityContext, PodSpec, Volume, VolumeMount};
 use mergesearch_crds::{EVALUATOR, labels};
 use mergesearch_search::contract::{MODEL_FOLDER, RESULTS_FOLDER, Request};
 use mergesearch_search::{Stage, Trial};
 
 use super::environment::variable;
+use super::handoff::Handed;
 use super::program::MESSAGE_POLICY;
 use super::volumes::{self, Mounted};
 use super::{Blueprint, claims, environment, resources, security};
 
 impl Blueprint<'_> {
-    /// The containers run in this order: `merge`, the template's own init containers, the evaluator once for each stage,
-    /// and `report`, the only one that is not an init container. Native sidecars of the template begin after the merge
-    /// and end with the pod.
+    /// The containers run in this order: `merge` or `fetch-candidate`, the template's own init containers, the evaluator once
+    /// for each stage, and `report`, the only one that is not an init container. Native sidecars of the template begin after
+    /// the first and end with the pod.
     pub(super) fn trial_pod(&self, trial: &Trial, request: &Request) -> PodSpec {
         let template = self.pod_template();
         let security = security::pod(template.security_context.as_ref());
-        let model = self.model_volume();
         let results = volumes::results();
         let temporary = volumes::temporary();
         let memory = volumes::shared_memory();
         let certificates = self.certificates();
-        let claims = claims::volumes(trial.recipe.checkpoints.iter().chain(&trial.recipe.base));
-
         let common = certificates.iter().chain([&temporary]).map(|mounted| mounted.mount.clone());
         let common: Vec<VolumeMount> = common.collect();
-        let mounts = claims.iter().chain([&model]).map(|mounted| mounted.mount.clone());
-        let merge = self.program(
-            labels::MERGE_CONTAINER,
-            "merge",
-            request,
-            self.merger_resources(true),
-            &security,
-            mounts.chain(common.clone()).collect(),
-        );
+        let Source { first, model, volumes: of_source, claim } =
+            self.source(trial, request, &security, &common);
         let report = self.program(
             labels::REPORT_CONTAINER,
             "report",
             request,
             resources::small("100m", "128Mi", "1Gi"),
             &security,
-            [results.read_only()].into_iter().chain(common).collect(),
+            [results.read_only()].into_iter().chain(claim).chain(common).collect(),
         );
 
         let room = Room { model: &model, results: &results, temporary: &temporary, memory: &memory };
@@ -55,10 +46,10 @@ impl Blueprint<'_> {
             .iter()
             .enumerate()
             .map(|(index, &stage)| room.evaluator(self.evaluator(), index, stage));
-        let init_containers = [merge].into_iter().chain(theirs).chain(evaluators).collect();
-        let ours =
-            [model.volume.clone(), results.volume.clone(), temporary.volume.clone(), memory.volume.clone()];
-        let more = certificates.into_iter().chain(claims).map(|mounted| mounted.volume);
+        let init_containers = [first].into_iter().chain(theirs).chain(evaluators).collect();
+        let ours = [results.volume.clone(), temporary.volume.clone(), memory.volume.clone()];
+        let ours = of_source.into_iter().chain(ours);
+        let more = certificates.into_iter().map(|mounted| mounted.volume);
         let all = template.volumes.unwrap_or_default().into_iter().chain(ours).chain(more).collect();
         PodSpec {
             init_containers: Some(init_containers),
@@ -74,11 +65,53 @@ impl Blueprint<'_> {
             ..template
         }
     }
+
+    /// Where the pod's model comes from: merged here, copied from object storage, or lying on a claim that is mounted.
+    fn source(
+        &self,
+        trial: &Trial,
+        request: &Request,
+        security: &PodSecurityContext,
+        common: &[VolumeMount],
+    ) -> Source {
+        let program = |name, command, resources, mounts: Vec<VolumeMount>| {
+            self.program(name, command, request, resources, security, [mounts, common.to_vec()].concat())
+        };
+        let fetch = |resources, mount| program(labels::FETCH_CONTAINER, "fetch", resources, vec![mount]);
+        let handed = self.handed(&trial.id);
+        if let Some((model, claim)) = handed.as_ref().and_then(Handed::mounted) {
+            let first = fetch(resources::small("100m", "128Mi", "1Gi"), claim.mount.clone());
+            return Source { first, model, volumes: vec![claim.volume], claim: Some(claim.mount) };
+        }
+        let model = self.model_volume();
+        let mut volumes = vec![model.volume.clone()];
+        let first = if handed.is_some() {
+            fetch(self.fetch_resources(), model.mount.clone())
+        } else {
+            let claims = claims::volumes(trial.recipe.checkpoints.iter().chain(&trial.recipe.base), None);
+            let mounts = claims.iter().chain([&model]).map(|mounted| mounted.mount.clone()).collect();
+            volumes.extend(claims.into_iter().map(|claim| claim.volume));
+            program(labels::MERGE_CONTAINER, "merge", self.merger_resources(true), mounts)
+        };
+        Source { first, model: model.read_only(), volumes, claim: None }
+    }
+}
+
+/// See [`Blueprint::source`].
+struct Source {
+    /// The container that runs first.
+    first: Container,
+    /// Where the user's containers find the model.
+    model: VolumeMount,
+    /// Volumes of these.
+    volumes: Vec<Volume>,
+    /// The claim of the handoff, from which the candidate is deleted at the end.
+    claim: Option<VolumeMount>,
 }
 
 /// What the user's containers find in the pod.
 struct Room<'a> {
-    model: &'a Mounted,
+    model: &'a VolumeMount,
     results: &'a Mounted,
     temporary: &'a Mounted,
     memory: &'a Mounted,
@@ -87,7 +120,7 @@ struct Room<'a> {
 impl Room<'_> {
     /// What every container of the user's gets where its own words leave room.
     fn furnish(&self, container: &mut Container) {
-        volumes::mount(container, self.model.read_only());
+        volumes::mount(container, self.model.clone());
         volumes::mount(container, self.temporary.mount.clone());
         volumes::mount(container, self.memory.mount.clone());
         security::complete(container);

@@ -1,7 +1,9 @@
-//! Pods that work for the operator without the user's evaluator: preflight, collecting, publishing, cleaning up.
+//! Pods that work for the operator without the user's evaluator: preflight, merging for others, collecting, publishing,
+//! cleaning up.
 
 use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use mergesearch_crds::labels;
+use mergesearch_recipe::{Checkpoint, Recipe};
 use mergesearch_search::contract::Request;
 
 use super::{Blueprint, claims, resources, security, volumes};
@@ -14,8 +16,8 @@ pub(super) const BACKOFF_LIMIT: i32 = 2;
 const PREFLIGHT_SECONDS: i64 = 30 * 60;
 /// Seconds that reading a report may take.
 const COLLECT_SECONDS: i64 = 10 * 60;
-/// Seconds that a merge may take that goes straight to object storage.
-const PUBLISH_SECONDS: i64 = 24 * 60 * 60;
+/// Seconds that a merge may take that goes straight to object storage or to a claim.
+const MERGE_SECONDS: i64 = 24 * 60 * 60;
 /// Seconds that deleting may take: the search's finalizer waits no longer.
 const CLEANUP_SECONDS: i64 = 10 * 60;
 
@@ -26,17 +28,26 @@ impl Blueprint<'_> {
         let role = work.role();
         let template = self.pod_template();
         let security = security::pod(template.security_context.as_ref());
-        let read = match work {
-            Work::Preflight => claims::volumes(self.config.checkpoints.iter().chain(&self.config.base)),
-            Work::Publish { recipe, .. } => claims::volumes(recipe.checkpoints.iter().chain(&recipe.base)),
-            Work::Trial(_) | Work::Collect(_) | Work::Cleanup => Vec::new(),
+        let handoff = self.handoff_claim();
+        let sources = |recipe: &Recipe| recipe.checkpoints.iter().chain(&recipe.base).cloned().collect();
+        let (read, handoff): (Vec<Checkpoint>, _) = match work {
+            Work::Preflight => {
+                (self.config.checkpoints.iter().chain(&self.config.base).cloned().collect(), handoff)
+            }
+            Work::Merge(trials) => {
+                (trials.first().map_or_else(Vec::new, |trial| sources(&trial.recipe)), handoff)
+            }
+            Work::Publish { recipe, .. } => (sources(recipe), None),
+            Work::Discard | Work::Cleanup => (Vec::new(), handoff),
+            Work::Trial(_) | Work::Collect(_) => (Vec::new(), None),
         };
+        let read = claims::volumes(&read, handoff.as_deref());
         let mounted: Vec<_> =
             read.into_iter().chain(self.certificates()).chain([volumes::temporary()]).collect();
         let mounts = mounted.iter().map(|mounted| mounted.mount.clone()).collect();
         let worker = self.program(
             labels::REPORT_CONTAINER,
-            role.as_str(),
+            command(role),
             request,
             self.worker_resources(role),
             &security,
@@ -63,10 +74,12 @@ impl Blueprint<'_> {
 
     fn worker_resources(&self, role: Role) -> ResourceRequirements {
         match role {
-            Role::Publish => self.merger_resources(false),
+            Role::Merge | Role::Publish => self.merger_resources(false),
             // Headers of hundreds of checkpoints at a time.
             Role::Preflight => resources::small("250m", "512Mi", "2Gi"),
-            Role::Trial | Role::Collect | Role::Cleanup => resources::small("100m", "128Mi", "1Gi"),
+            Role::Trial | Role::Collect | Role::Discard | Role::Cleanup => {
+                resources::small("100m", "128Mi", "1Gi")
+            }
         }
     }
 }
@@ -74,8 +87,16 @@ impl Blueprint<'_> {
 const fn deadline(role: Role) -> i64 {
     match role {
         Role::Preflight => PREFLIGHT_SECONDS,
-        Role::Publish => PUBLISH_SECONDS,
+        Role::Merge | Role::Publish => MERGE_SECONDS,
         Role::Trial | Role::Collect => COLLECT_SECONDS,
-        Role::Cleanup => CLEANUP_SECONDS,
+        Role::Discard | Role::Cleanup => CLEANUP_SECONDS,
+    }
+}
+
+/// What the merger's program is told to do.
+const fn command(role: Role) -> &'static str {
+    match role {
+        Role::Discard => Role::Cleanup.as_str(),
+        role => role.as_str(),
     }
 }

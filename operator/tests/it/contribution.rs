@@ -56,7 +56,8 @@ impl World {
 #[test]
 fn a_completed_search_goes_on_when_it_is_asked_whatever_happens() {
     for seed in 0..40 {
-        let mishaps = Mishaps { eviction: 15, storage: 12, deletion: 40, lost_message: 8 };
+        let mishaps =
+            Mishaps { eviction: 15, storage: 12, deletion: 40, lost_message: 8, ..Mishaps::default() };
         let faults = Faults { crash: 30, refusal: 30, lost_answer: 30, lag: true };
         let mut world = completed(seed, mishaps, faults);
         let before = world.api.search.status.clone().unwrap();

@@ -5,6 +5,7 @@
 mod api;
 mod contribution;
 mod evaluator;
+mod handoff;
 mod node;
 mod operator;
 mod simulation;

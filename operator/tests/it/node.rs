@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
 
 use crate::api::Api;
-use crate::evaluator::{message, outcome};
+use crate::evaluator::{can_be_merged, message, outcome};
 
 /// What may happen to pods, each as one chance in so many at every step; 0 for never.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,6 +29,8 @@ pub(crate) struct Mishaps {
     pub(crate) deletion: u32,
     /// The pod and its message are gone when its Job is complete.
     pub(crate) lost_message: u32,
+    /// A candidate vanishes from the handoff.
+    pub(crate) lost_candidate: u32,
 }
 
 /// The nodes, and what the pods left in object storage.
@@ -39,6 +41,10 @@ pub(crate) struct Node {
     /// How often each trial was evaluated to the end.
     pub(crate) evaluated: BTreeMap<TrialId, u32>,
     published: BTreeSet<TrialId>,
+    /// Folders of candidates in the handoff.
+    pub(crate) candidates: BTreeSet<String>,
+    /// The trials of each Job that merged for others to the end.
+    pub(crate) merged: Vec<Vec<TrialId>>,
 }
 
 /// True once in `of` times.
@@ -49,6 +55,7 @@ pub(crate) fn happens(random: &mut ChaCha8Rng, of: u32) -> bool {
 impl Node {
     /// Moves some of the Jobs a little.
     pub(crate) fn step(&mut self, api: &mut Api, random: &mut ChaCha8Rng) {
+        self.lose_candidate(random);
         let jobs: Vec<Job> = api.jobs.all().filter(|job| is_active(job)).cloned().collect();
         for job in jobs {
             if happens(random, 2) {
@@ -60,6 +67,13 @@ impl Node {
             if !names.is_empty() {
                 api.delete_job(&names[random.next_u32() as usize % names.len()]);
             }
+        }
+    }
+
+    /// Somebody deletes a candidate.
+    fn lose_candidate(&mut self, random: &mut ChaCha8Rng) {
+        if happens(random, self.mishaps.lost_candidate) {
+            self.candidates.pop_first();
         }
     }
 
@@ -82,10 +96,7 @@ impl Node {
         }
         let failures = views.iter().filter(|view| view.failed && !view.disrupted).count();
         let limit = job.spec.as_ref().unwrap().backoff_limit.unwrap();
-        let is_final = views.iter().any(|view| {
-            let ended = view.container(labels::MERGE_CONTAINER).and_then(|merge| merge.termination());
-            ended.is_some_and(|(code, ..)| matches!(code, exit_code::BAD_INPUT | exit_code::POOL_CHANGED))
-        });
+        let is_final = views.iter().any(|view| is_final(job, view));
         if is_final {
             finish(api, job, "Failed", "PodFailurePolicy");
         } else if failures > usize::try_from(limit).unwrap() {
@@ -122,7 +133,9 @@ impl Node {
                 running: Some(ContainerStateRunning { started_at: Some(time) }),
                 ..ContainerState::default()
             };
-            status.init_container_statuses = Some(vec![container(labels::MERGE_CONTAINER, running)]);
+            let template = pod.spec.as_ref().unwrap();
+            let first = template.init_containers.iter().flatten().chain(&template.containers).next().unwrap();
+            status.init_container_statuses = Some(vec![container(&first.name, running)]);
         }
         api.pods.put(&name, pod);
     }
@@ -154,15 +167,23 @@ impl Node {
         let mut states: Vec<(&str, ContainerState)> = Vec::new();
         let succeeded = match told.unwrap() {
             Request::Trial(_) if happens(random, self.mishaps.storage) => {
-                states.push((labels::MERGE_CONTAINER, ended(exit_code::TRANSIENT, Some(&storage))));
+                states.push((&containers[0].name, ended(exit_code::TRANSIENT, Some(&storage))));
+                false
+            }
+            Request::Trial(request)
+                if request.candidate.as_ref().is_some_and(|folder| !self.candidates.contains(folder)) =>
+            {
+                let lost = Message::Fault { class: FaultClass::Candidate, message: "not there".to_owned() };
+                states.push((&containers[0].name, ended(exit_code::CANDIDATE_LOST, Some(&lost))));
                 false
             }
             Request::Trial(request) => {
-                states.push((labels::MERGE_CONTAINER, ended(0, None)));
+                states.push((&containers[0].name, ended(0, None)));
                 if let Ok(scores) = outcome(&request.trial, &request.recipe, &request.stages) {
                     *self.evaluated.entry(request.trial.clone()).or_default() += 1;
                     let answer = message(&request, &scores);
                     self.reports.insert(request.trial.clone(), answer.clone());
+                    request.candidate.iter().for_each(|folder| drop(self.candidates.remove(folder)));
                     states.push((mergesearch_crds::EVALUATOR, ended(0, None)));
                     states.push((labels::REPORT_CONTAINER, ended(0, Some(&answer))));
                     true
@@ -170,6 +191,11 @@ impl Node {
                     states.push((mergesearch_crds::EVALUATOR, ended(1, None)));
                     false
                 }
+            }
+            Request::Merge(request) if request.candidates.iter().any(|one| !can_be_merged(&one.trial)) => {
+                let bad = Message::Fault { class: FaultClass::Input, message: "no such merge".to_owned() };
+                states.push((labels::REPORT_CONTAINER, ended(exit_code::BAD_INPUT, Some(&bad))));
+                false
             }
             _ if happens(random, self.mishaps.storage) => {
                 states.push((labels::REPORT_CONTAINER, ended(exit_code::TRANSIENT, Some(&storage))));
@@ -206,7 +232,16 @@ impl Node {
                 self.published.insert(request.trial);
                 Message::Published { uri: request.output }
             }
-            Request::Cleanup(_) => Message::Done,
+            Request::Merge(request) => {
+                self.merged.push(request.candidates.iter().map(|one| one.trial.clone()).collect());
+                self.candidates.extend(request.candidates.into_iter().map(|one| one.output));
+                Message::Done
+            }
+            Request::Cleanup(request) => {
+                let deleted = |folder: &String| request.folders.iter().any(|own| folder.starts_with(own));
+                self.candidates.retain(|folder| !deleted(folder));
+                Message::Done
+            }
             Request::Trial(_) => unreachable!("trials have no single answer"),
         }
     }
@@ -214,6 +249,17 @@ impl Node {
 
 fn is_active(job: &Job) -> bool {
     JobView::of(job).is_some_and(|job| job.ended().is_none())
+}
+
+/// Whether the Job's policy says that a pod which ended like this is not tried again.
+fn is_final(job: &Job, pod: &PodView) -> bool {
+    let rules =
+        job.spec.as_ref().and_then(|spec| spec.pod_failure_policy.as_ref()).map(|policy| &policy.rules);
+    rules.into_iter().flatten().filter_map(|rule| rule.on_exit_codes.as_ref()).any(|wrong| {
+        let container = pod.container(wrong.container_name.as_deref().unwrap());
+        let ended = container.and_then(|container| container.termination());
+        ended.is_some_and(|(code, ..)| wrong.values.contains(&code))
+    })
 }
 
 fn is_of(pod: &Pod, job: &str) -> bool {

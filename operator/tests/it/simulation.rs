@@ -4,6 +4,7 @@ use std::env;
 use std::ops::Range;
 
 use k8s_openapi::jiff::SignedDuration;
+use mergesearch_crds::MergeSearch;
 use mergesearch_crds::conditions::COMPLETED;
 use mergesearch_operator::decide::Write;
 use mergesearch_operator::identity::Role;
@@ -24,7 +25,7 @@ const SCHEDULES: u64 = 800;
 const MOST_STEPS: usize = 20_000;
 
 /// The seeds of a run, a share of all; a failure names its own.
-fn seeds(share: u64) -> Range<u64> {
+pub(crate) fn seeds(share: u64) -> Range<u64> {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let first = number("MERGESEARCH_SEED").unwrap_or(0);
     let seeds = first..first + number("MERGESEARCH_SCHEDULES").unwrap_or(SCHEDULES) / share;
@@ -48,7 +49,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, mishaps: Mishaps, faults: Faults) -> Self {
-        let api = Api::new(resource(seed));
+        Self::of(resource(seed), seed, mishaps, faults)
+    }
+
+    pub(crate) fn of(resource: MergeSearch, seed: u64, mishaps: Mishaps, faults: Faults) -> Self {
+        let api = Api::new(resource);
         let operator = Operator::new(&api, faults);
         let mut node = Node::default();
         node.mishaps = mishaps;
@@ -103,7 +108,7 @@ impl World {
     }
 
     /// With caches up to date and nothing happening, a second pass has nothing to write.
-    fn check_fixed_point(&mut self) {
+    pub(crate) fn check_fixed_point(&mut self) {
         let faults = std::mem::take(&mut self.operator.faults);
         self.operator.pass(&mut self.api, &mut self.random);
         // What the journal has only since that pass is deleted in the next.
@@ -116,7 +121,7 @@ impl World {
     }
 
     /// Every result says when its trial ran: within the time of the world, first merged and then evaluated.
-    fn check_times(&self) {
+    pub(crate) fn check_times(&self) {
         let Self { seed, api, .. } = self;
         for record in api.records() {
             let Record::Finished(TrialResult { id, time, .. }) = record else { continue };
@@ -199,7 +204,8 @@ fn a_crash_after_any_write_costs_nothing() {
 fn evictions_faults_and_deletions_change_no_result() {
     for seed in seeds(1) {
         let faults = Faults { crash: 30, refusal: 30, lost_answer: 30, lag: true };
-        let mishaps = Mishaps { eviction: 15, storage: 12, deletion: 40, lost_message: 8 };
+        let mishaps =
+            Mishaps { eviction: 15, storage: 12, deletion: 40, lost_message: 8, ..Mishaps::default() };
         let mut world = World::new(seed, mishaps, faults);
         world.finish();
         world.check_outcome();
@@ -209,7 +215,8 @@ fn evictions_faults_and_deletions_change_no_result() {
 #[test]
 fn deciding_again_asks_for_nothing() {
     for seed in seeds(4) {
-        let mishaps = Mishaps { eviction: 30, storage: 30, deletion: 60, lost_message: 10 };
+        let mishaps =
+            Mishaps { eviction: 30, storage: 30, deletion: 60, lost_message: 10, ..Mishaps::default() };
         let mut world = World::new(seed, mishaps, Faults { crash: 30, lag: true, ..Faults::default() });
         for _ in 0..200 {
             world.step();
@@ -244,7 +251,7 @@ fn suspending_frees_every_pod_and_costs_nothing() {
 }
 
 impl World {
-    fn suspend(&mut self, suspend: bool) {
+    pub(crate) fn suspend(&mut self, suspend: bool) {
         self.api.search.spec.suspend = suspend;
         *self.api.search.metadata.generation.as_mut().unwrap() += 1;
     }

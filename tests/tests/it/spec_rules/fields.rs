@@ -61,6 +61,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("execution.merger.image", "one", "other"),
     field("execution.merger.imagePullPolicy", "Always", "Never"),
     field("execution.merger.nodeSelector", "{disk: fast}", "{disk: slow}"),
+    field("execution.merger.parallelism", "8", "1000"),
     field(
         "execution.merger.resources",
         "{limits: {memory: 4Gi}}",
@@ -83,7 +84,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "{spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 20Gi}}}}",
         "{metadata: {labels: {a: b}}, spec: {accessModes: [ReadWriteOnce], storageClassName: fast}}",
     ),
-    field("execution.strategy", "MergeThenEvaluate", "PerTrial"),
+    field("execution.strategy", "MergeThenEvaluate", "PerGeneration"),
     field("heldOut", "[{name: safety, metric: truth/acc}]", "[{name: safety, metric: truth/mc2}]"),
     field("heldOut[].direction", "Minimize", "Maximize"),
     field("heldOut[].metric", "truth/mc1", "truth/mc2"),
@@ -272,7 +273,10 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "template: expected activeDeadlineSeconds in evaluation.activeDeadlineSeconds",
         &[("evaluation.template.spec.activeDeadlineSeconds", "60")],
     ),
-    ("handoff: required by strategy MergeThenEvaluate", &[("execution.strategy", "MergeThenEvaluate")]),
+    (
+        "handoff: required by strategies MergeThenEvaluate and PerGeneration",
+        &[("execution.strategy", "PerGeneration")],
+    ),
     (
         "expected medium or volumeClaimTemplate, found both",
         &[(
@@ -301,5 +305,4 @@ const BOTH_VALUE_AND_RANGE: &str = "expected value, or some of min, max and star
 const ONE_CONTAINER: &str = "template: expected exactly one container, named evaluator; a server beside it is an init container with restartPolicy: Always";
 const IMAGE: &str = "template: the evaluator's image is required in a cluster";
 const RUNS_TO_ITS_END: &str = "template: the evaluator runs to its end, so it has no probes, lifecycle or restartPolicy; a server is an init container with restartPolicy: Always";
-const RESERVED_CONTAINER: &str =
-    "template: the container names merge, report, evaluator and evaluator-heldout are reserved";
+const RESERVED_CONTAINER: &str = "template: the container names merge, fetch-candidate, report, evaluator and evaluator-heldout are reserved";
