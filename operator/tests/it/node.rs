@@ -183,7 +183,7 @@ impl Node {
                     *self.evaluated.entry(request.trial.clone()).or_default() += 1;
                     let answer = message(&request, &scores);
                     self.reports.insert(request.trial.clone(), answer.clone());
-                    request.candidate.iter().for_each(|folder| drop(self.candidates.remove(folder)));
+                    self.candidates.retain(|folder| Some(folder) != request.candidate.as_ref());
                     states.push((mergesearch_crds::EVALUATOR, ended(0, None)));
                     states.push((labels::REPORT_CONTAINER, ended(0, Some(&answer))));
                     true

@@ -134,7 +134,9 @@ impl World {
     }
 
     pub(crate) fn running_pods(&self) -> usize {
-        self.api.pods.all().filter_map(PodView::of).filter(|pod| !pod.has_ended()).count()
+        let pods = self.api.pods.all().filter_map(PodView::of);
+        // Room is made in the handoff after the end.
+        pods.filter(|pod| !pod.has_ended() && pod.role != Role::Discard).count()
     }
 
     /// The same front, best, finalists and published merges as the undisturbed search, and everything once.
