@@ -14,7 +14,7 @@ const MERGER_CPU: &str = "2";
 const MERGER_MEMORY: &str = "4Gi";
 
 /// What copying a candidate takes: 8 ranges of 16 MiB, TLS, and what is on its way to the disk.
-const FETCH_CPU: &str = "1";
+const FETCH_CPU: &str = "500m";
 const FETCH_MEMORY: &str = "512Mi";
 
 /// What a candidate's volume is made of.
@@ -49,32 +49,26 @@ impl Blueprint<'_> {
         })
     }
 
-    /// What a container requests that copies a candidate into its volume.
-    pub(super) fn fetch_resources(&self) -> ResourceRequirements {
-        let volume = self.scratch_size().filter(|_| self.scratch_medium() != Medium::Claim);
-        let in_memory = volume.as_ref().filter(|_| self.scratch_medium() == Medium::Memory).and_then(bytes);
-        let own = bytes(&Quantity(FETCH_MEMORY.to_owned())).unwrap_or(0);
-        let mut requests = BTreeMap::from([
-            ("cpu".to_owned(), Quantity(FETCH_CPU.to_owned())),
-            ("memory".to_owned(), mebibytes(own.saturating_add(in_memory.unwrap_or(0)))),
-        ]);
-        let on_disk = volume.filter(|_| self.scratch_medium() == Medium::Disk);
-        requests.extend(on_disk.map(|volume| ("ephemeral-storage".to_owned(), volume)));
-        ResourceRequirements { requests: Some(requests), ..ResourceRequirements::default() }
-    }
-
     /// What a container that merges requests. With `writes_candidate` also the volume of the candidate, on disk or in
     /// memory.
     pub(super) fn merger_resources(&self, writes_candidate: bool) -> ResourceRequirements {
+        self.resources_of_merger(MERGER_CPU, MERGER_MEMORY, writes_candidate)
+    }
+
+    /// What a container requests that copies a candidate into its volume.
+    pub(super) fn fetch_resources(&self) -> ResourceRequirements {
+        self.resources_of_merger(FETCH_CPU, FETCH_MEMORY, true)
+    }
+
+    /// What the search says of the merger; where it is silent, this.
+    fn resources_of_merger(&self, cpu: &str, memory: &str, writes_candidate: bool) -> ResourceRequirements {
         let mut resources = self.resource.spec.execution.merger.resources.clone().unwrap_or_default();
         let volume = self.scratch_size().filter(|_| writes_candidate);
         let in_memory = volume.as_ref().filter(|_| self.scratch_medium() == Medium::Memory).and_then(bytes);
-        let memory = bytes(&Quantity(MERGER_MEMORY.to_owned())).unwrap_or(0);
-        let memory = in_memory.map_or_else(
-            || Quantity(MERGER_MEMORY.to_owned()),
-            |volume| mebibytes(memory.saturating_add(volume)),
-        );
-        let mut defaults = vec![("cpu", Quantity(MERGER_CPU.to_owned())), ("memory", memory)];
+        let memory = Quantity(memory.to_owned());
+        let own = bytes(&memory).unwrap_or(0);
+        let memory = in_memory.map_or(memory, |volume| mebibytes(own.saturating_add(volume)));
+        let mut defaults = vec![("cpu", Quantity(cpu.to_owned())), ("memory", memory)];
         if let Some(volume) = volume.filter(|_| self.scratch_medium() == Medium::Disk) {
             defaults.push(("ephemeral-storage", volume));
         }

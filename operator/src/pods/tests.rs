@@ -110,14 +110,29 @@ impl Made {
             Work::Trial(self.trial("final-g0004-c012", &[Stage::Test, Stage::HeldOut])),
             Work::Collect(self.trial("g0004-c012", &[Stage::Search])),
             self.publish(),
+            self.generation(),
+            Work::Discard,
             Work::Cleanup,
         ]
+    }
+
+    /// Two candidates to be merged together.
+    fn generation(&self) -> Work {
+        Work::Merge(["g0004-c012", "g0004-c013"].map(|id| self.trial(id, &[Stage::Search])).to_vec())
     }
 
     fn publish(&self) -> Work {
         let scores = vec![("math".to_owned(), "0.512 ± 0.008".to_owned())];
         Work::Publish { trial: "g0004-c012".parse().unwrap(), recipe: self.recipe(), scores }
     }
+}
+
+/// A text of the plain search, and one that hands candidates over at a place in between.
+fn handing_over(place: &str, parallelism: i32) -> (&'static str, String) {
+    let execution = format!(
+        "  execution: {{strategy: PerGeneration, handoff: {{{place}}}, merger: {{parallelism: {parallelism}}}}}"
+    );
+    ("  storage:", format!("{execution}\n  storage:"))
 }
 
 fn pod(job: &Job) -> &PodSpec {

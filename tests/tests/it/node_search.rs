@@ -28,7 +28,18 @@ fn a_search_in_pods_is_the_search_of_this_machine_and_suspending_it_frees_its_gp
     });
     let suspended = team.search();
     assert!(!is(&suspended, "Completed"), "{:#}", suspended["status"]);
+    // The rest of it merges each generation at once, in two pods, and hands the candidates over.
+    team.hand_over();
     team.suspend(false);
+    team.namespace.wait_for("two pods merge a generation", MINUTES, || {
+        let pods = team.pods();
+        let of_generation = pods.iter().filter(|pod| {
+            let labels = &pod["metadata"]["labels"];
+            labels["mergesearch.dev/role"] == "merge"
+                && !labels["batch.kubernetes.io/job-completion-index"].is_null()
+        });
+        (of_generation.count() > 1).then_some(())
+    });
 
     let search = team.wait_until_completed();
     assert_eq!(search["status"]["trials"]["failed"], 0, "{:#}", search["status"]);
@@ -37,7 +48,9 @@ fn a_search_in_pods_is_the_search_of_this_machine_and_suspending_it_frees_its_gp
     let judgement = search["status"]["judgement"].as_str().unwrap();
     let best = search["status"]["best"]["trial"].as_str().unwrap();
     assert!(judgement.starts_with(best) && judgement.contains(" over the best baseline ("), "{judgement}");
-    assert!(team.pods().iter().all(has_ended));
+    team.namespace.wait_for("nothing is left in the handoff", MINUTES, || {
+        (team.bucket.keys("handoff").is_empty() && team.pods().iter().all(has_ended)).then_some(())
+    });
     prometheus_sees(&installation, &team, &search);
 }
 

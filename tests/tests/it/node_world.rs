@@ -92,6 +92,15 @@ impl Team<'_> {
         self.namespace.kubectl(["patch", "mergesearch", NAME, "--type=merge", &patch]);
     }
 
+    /// Has pods of their own merge what others evaluate, from now on.
+    pub(crate) fn hand_over(&self) {
+        let handoff = json!({"uri": self.bucket.uri("handoff")});
+        let execution =
+            json!({"strategy": "PerGeneration", "handoff": handoff, "merger": {"parallelism": 2}});
+        let patch = format!("--patch={}", json!({"spec": {"execution": execution}}));
+        self.namespace.kubectl(["patch", "mergesearch", NAME, "--type=merge", &patch]);
+    }
+
     /// The search as it is now.
     pub(crate) fn search(&self) -> Value {
         self.namespace.get(["mergesearch", NAME])

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use mergesearch_search::contract::{
-    CleanupRequest, CollectRequest, FaultClass, Message, PoolFacts, PreflightRequest, PublishRequest,
-    Request, SearchIdentity, StageRequest, StorageAccess, TrialReport, TrialRequest,
+    Candidate, CleanupRequest, CollectRequest, FaultClass, MergeRequest, Message, PoolFacts,
+    PreflightRequest, PublishRequest, Request, SearchIdentity, StageRequest, StorageAccess, TrialReport,
+    TrialRequest,
 };
 use mergesearch_search::results::MetricName;
 use mergesearch_search::{Stage, TrialId};
@@ -288,4 +289,43 @@ fn cleanup_deletes_more_than_a_page(#[case] answer: Option<(u16, &'static str)>)
     pods.environment = pods.world.server.environment_through(proxy.address());
     assert_eq!(pods.answer("cleanup", &cleanup(&pods)), Some(Message::Done));
     assert_eq!(pods.world.bucket.keys("out"), ["out/team/recycle/1-20/report.json"]);
+}
+
+#[rstest]
+fn a_candidate_is_handed_over_whole(#[values(Kind::Strict, Kind::Sloppy)] kind: Kind) {
+    let pods = Pods::new(World::new(kind, SEVERAL_PARTS));
+    let trial = pods.trial(pods.facts().fingerprints);
+    pods.answer("merge", &Request::Trial(Box::new(trial.clone())));
+    let alone = folder_bytes(&pods.world.local("model"));
+    let output = search().candidate_folder(&pods.world.bucket.uri("handoff"), &trial.trial);
+    let merge = |trial: &TrialRequest| {
+        Request::Merge(Box::new(MergeRequest {
+            search: search(),
+            storage: StorageAccess::default(),
+            candidates: vec![Candidate {
+                trial: trial.trial.clone(),
+                recipe: trial.recipe.clone(),
+                output: output.clone(),
+            }],
+            fingerprints: trial.fingerprints.clone(),
+            parts: 1,
+            max_shard_size: trial.max_shard_size,
+            memory: trial.memory,
+        }))
+    };
+    let handed = Request::Trial(Box::new(TrialRequest { candidate: Some(output.clone()), ..trial.clone() }));
+    let (finished, fault) = pods.run("fetch", &handed);
+    finished.assert_code(67);
+    assert!(matches!(fault, Some(Message::Fault { class: FaultClass::Candidate, .. })), "{fault:?}");
+    assert_eq!(pods.answer("merge", &merge(&trial)), Some(Message::Done));
+    // A leftover in the volume is no part of the model.
+    fs::write(pods.world.local("model").join("model-00009-of-00009.safetensors"), "old").unwrap();
+    assert_eq!(pods.answer("fetch", &handed), None);
+    let mut fetched = folder_bytes(&pods.world.local("model"));
+    assert!(fetched.remove("recipe.yaml").is_some());
+    assert_same_model(&model(fetched), &model(alone));
+    pods.evaluate();
+    pods.answer("report", &handed);
+    assert!(pods.world.bucket.keys("handoff").is_empty(), "{:?}", pods.world.bucket.keys("handoff"));
+    assert_eq!(pods.world.bucket.dangling_uploads(), 0);
 }

@@ -33,6 +33,8 @@ fn namespaces_that_enforce_restricted_accept_every_pod() {
         search(&[]),
         search(&[("        containers:", server), ("s3://models/sft", claim)]),
         with_security("{runAsUser: 1000}", "{fsGroup: 2000}"),
+        search(&[borrowed(&handing_over("claimName: scratch", 2))]),
+        search(&[borrowed(&handing_over("uri: 's3://scratch/a'", 2))]),
         with_security("{capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}", "{runAsUser: 1000}"),
     ];
     for made in searches {
@@ -41,6 +43,60 @@ fn namespaces_that_enforce_restricted_accept_every_pod() {
             assert_eq!(violations(pod(&job)), Vec::<String>::new(), "{:?}", work.role());
         }
     }
+}
+
+fn borrowed<'a>((from, to): &'a (&'static str, String)) -> (&'a str, &'a str) {
+    (from, to)
+}
+
+#[test]
+fn pods_that_share_a_merge_are_told_apart_by_their_index() {
+    let made = search(&[borrowed(&handing_over("uri: 's3://scratch/a/'", 3))]);
+    let job = made.job(&made.generation(), 1);
+    let spec = job.spec.as_ref().unwrap();
+    assert_eq!((spec.parallelism, spec.completions), (Some(3), Some(3)));
+    assert_eq!(spec.completion_mode.as_deref(), Some("Indexed"));
+    assert_eq!(spec.backoff_limit, Some(6));
+    let annotations = job.metadata.annotations.as_ref().unwrap();
+    assert_eq!(annotations[labels::MERGES], "g0004-c012,g0004-c013");
+    let Request::Merge(request) = made.blueprint().request(&made.generation(), 1) else { panic!() };
+    assert_eq!(request.parts, 3);
+    let outputs: Vec<&str> = request.candidates.iter().map(|one| one.output.as_str()).collect();
+    let folder = "s3://scratch/a/team/recycle/5d5b9a4e-0b1f-4b8f-8a55-0f6a3c1a7f10/candidates";
+    assert_eq!(outputs, [format!("{folder}/g0004-c012"), format!("{folder}/g0004-c013")]);
+    // What is evaluated is what was merged, and what is left at the end goes.
+    let trial = Work::Trial(made.trial("g0004-c013", &[Stage::Search]));
+    let Request::Trial(request) = made.blueprint().request(&trial, 0) else { panic!() };
+    assert_eq!(request.candidate.as_deref(), Some(outputs[1]));
+    let Request::Cleanup(request) = made.blueprint().request(&Work::Discard, 0) else { panic!() };
+    assert_eq!(request.folders, [folder]);
+    assert!(request.search.owns(folder));
+}
+
+#[test]
+fn a_candidate_on_a_claim_is_mounted_and_only_ours_may_delete_it() {
+    let made =
+        search(&[borrowed(&handing_over("claimName: scratch", 1)), ("s3://models/sft", "pvc://pool/sft")]);
+    let job = plain_trial(&made);
+    let mounts = |name: &str| container(&job, name).volume_mounts.clone().unwrap();
+    let model = mounts(EVALUATOR).into_iter().find(|mount| mount.mount_path == "/mergesearch/model").unwrap();
+    assert_eq!(model.read_only, Some(true));
+    let path = "team/recycle/5d5b9a4e-0b1f-4b8f-8a55-0f6a3c1a7f10/candidates/g0004-c012";
+    assert_eq!(model.sub_path.as_deref(), Some(path));
+    for name in [labels::FETCH_CONTAINER, labels::REPORT_CONTAINER] {
+        let claim = mounts(name).into_iter().find(|mount| mount.mount_path == "/mergesearch/claims/scratch");
+        assert_eq!(claim.unwrap().read_only, None, "{name}");
+    }
+    // The pool is not where evaluations are.
+    let claims = |job: &Job| -> Vec<String> {
+        let volumes = pod(job).volumes.clone().unwrap_or_default();
+        let claims = volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
+        claims.map(|claim| claim.claim_name).collect()
+    };
+    assert_eq!(claims(&job), ["scratch"]);
+    assert_eq!(claims(&made.job(&made.generation(), 0)), ["pool", "scratch"]);
+    assert_eq!(claims(&made.job(&Work::Discard, 0)), ["scratch"]);
+    assert_eq!(claims(&made.job(&made.publish(), 0)), ["pool"]);
 }
 
 #[test]

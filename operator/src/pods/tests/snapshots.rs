@@ -90,3 +90,18 @@ fn publishing() {
     let job = made.job(&made.publish(), 0);
     insta::assert_snapshot!(yaml(&job));
 }
+
+#[test]
+fn a_generation_merged_by_pods_that_share_it() {
+    let (from, to) = handing_over("uri: 's3://scratch/a'", 4);
+    let made = search(&[(from, &to)]);
+    insta::assert_snapshot!(yaml(&made.job(&made.generation(), 0)));
+}
+
+#[test]
+fn a_trial_whose_candidate_others_have_merged() {
+    let (from, to) = handing_over("uri: 's3://scratch/a'", 4);
+    let made = search(&[(from, &to)]);
+    let job = made.job(&Work::Trial(made.trial("g0004-c012", &[Stage::Search])), 0);
+    insta::assert_snapshot!(yaml(&job));
+}
