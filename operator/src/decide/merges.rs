@@ -208,27 +208,24 @@ fn batches(wanted: Vec<Wanted>, most: usize) -> Vec<Vec<Trial>> {
 
 #[cfg(test)]
 mod tests {
-    use mergesearch_recipe::Recipe;
     use mergesearch_search::Stage;
+    use serde_json::json;
 
     use super::*;
 
     fn trial(candidate: usize, pool: &str, groups: usize) -> Trial {
-        let weights =
-            vec![0.123_456_789_012_345; 16].iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
-        let group = |index| {
-            format!(
-                "  - {{select: {{layers: {{start: {index}, end: {}}}}}, weights: [{weights}]}}\n",
-                index + 1
-            )
-        };
-        let groups: String = (0..groups).map(group).collect();
-        let checkpoints: String =
-            (0..16).map(|index| format!("  - {{name: c{index}, uri: '{pool}/{index}'}}\n")).collect();
-        let text = format!("method: linear\ncheckpoints:\n{checkpoints}groups:\n{groups}");
+        let weights = [0.123_456_789_012_345; 16];
+        let group =
+            |index| json!({"select": {"layers": {"start": index, "end": index + 1}}, "weights": weights});
+        let checkpoint = |index| json!({"name": format!("c{index}"), "uri": format!("{pool}/{index}")});
+        let recipe = json!({
+            "method": "linear",
+            "checkpoints": (0..16).map(checkpoint).collect::<Vec<_>>(),
+            "groups": (0..groups).map(group).collect::<Vec<_>>(),
+        });
         Trial {
             id: format!("g0001-c{candidate:03}").parse().unwrap(),
-            recipe: Recipe::from_yaml(&text).unwrap(),
+            recipe: serde_json::from_value(recipe).unwrap(),
             stages: vec![Stage::Search],
         }
     }

@@ -15,7 +15,7 @@ use crate::arguments::Places;
 use crate::terminal::note;
 
 /// The pod holds its GPUs while the candidate is deleted.
-const LONGEST_DISCARD: Duration = Duration::from_secs(60);
+const LONGEST_DISCARD: Duration = Duration::from_mins(1);
 
 /// Answers the scores first, so that no fault of storage costs what the GPUs have earned.
 pub(super) async fn run(
