@@ -69,11 +69,7 @@ impl<'a> Pass<'a> {
         let fault = match verdict(job, self.observed.pods_of(job), confirmed) {
             Verdict::Open => return Candidate::Coming,
             Verdict::Failed(_) if job.merges.len() > 1 => return Candidate::Wanted { alone: true },
-            Verdict::Failed(message) => {
-                // The container is that of all pods which only work for the operator.
-                let message = message.replace("reading the results failed", "the merge failed");
-                return Candidate::Impossible(message);
-            }
+            Verdict::Failed(message) => return Candidate::Impossible(message),
             Verdict::Answer(_) | Verdict::Lost => Fault::other("it ended without saying why"),
             Verdict::Fault(fault) => fault,
         };

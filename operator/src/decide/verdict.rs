@@ -7,6 +7,7 @@ use mergesearch_crds::conditions::reason;
 use mergesearch_crds::{EVALUATOR, labels};
 use mergesearch_search::contract::{FaultClass, Message, exit_code};
 
+use crate::identity::Role;
 use crate::observe::{JobPhase, JobView, PodView};
 
 /// The container that brings a trial's candidate: one of these.
@@ -124,7 +125,9 @@ fn failure(pod: &PodView) -> Verdict {
         return Verdict::Failed(format!("the evaluator {}", ending(code, why, text)));
     }
     if let Some(ended) = failed(labels::REPORT_CONTAINER) {
-        return of_ours("reading the results", ended);
+        // The container of all pods that only work for the operator.
+        let what = if pod.role == Role::Merge { "the merge" } else { "reading the results" };
+        return of_ours(what, ended);
     }
     // A step of the template's own. Sidecars are killed at the end and fail only when nothing else did.
     let step = pod.containers.iter().find_map(|container| {
@@ -171,4 +174,70 @@ fn ending(code: i32, why: &str, text: &str) -> String {
 
 fn message(text: &str) -> Option<Message> {
     serde_json::from_str(text.trim()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::identity::JobKey;
+    use crate::observe::{ContainerState, ContainerView};
+
+    /// A failed Job of pods that share a merge.
+    fn job() -> JobView {
+        let at = Timestamp::UNIX_EPOCH;
+        let trial: mergesearch_search::TrialId = "g0001-c000".parse().unwrap();
+        JobView {
+            name: "recycle".to_owned(),
+            uid: "1".to_owned(),
+            version: "1".to_owned(),
+            key: JobKey { role: Role::Merge, trial: Some(trial.clone()), attempt: 0 },
+            merges: vec![trial],
+            created: at,
+            started: at,
+            suspended: false,
+            deleting: false,
+            search_generation: 1,
+            phase: JobPhase::Failed { at, reason: String::new(), message: "pods failed".to_owned() },
+        }
+    }
+
+    fn pod(name: &str, code: i32, message: &str) -> PodView {
+        let state = ContainerState::Terminated {
+            code,
+            reason: String::new(),
+            message: message.to_owned(),
+            started: None,
+            finished: Some(Timestamp::UNIX_EPOCH),
+        };
+        PodView {
+            name: name.to_owned(),
+            uid: name.to_owned(),
+            job_uid: "1".to_owned(),
+            role: Role::Merge,
+            trial: None,
+            created: Timestamp::UNIX_EPOCH,
+            scheduled: None,
+            unschedulable: None,
+            failed: code != 0,
+            reason: String::new(),
+            message: String::new(),
+            disrupted: false,
+            deletion: None,
+            containers: vec![ContainerView { name: labels::REPORT_CONTAINER.to_owned(), state }],
+        }
+    }
+
+    #[test]
+    fn of_pods_that_share_a_merge_the_one_that_failed_tells() {
+        let bad = r#"{"kind":"fault","class":"input","message":"no such layer"}"#;
+        let (whole, failed) = (pod("b", 0, ""), pod("a", exit_code::BAD_INPUT, bad));
+        // The others are stopped when one has failed for good.
+        let stopped =
+            PodView { deletion: Some(Timestamp::UNIX_EPOCH), ..pod("c", exit_code::TRANSIENT, "stopped") };
+        let found = verdict(&job(), &[failed, whole, stopped.clone()], true);
+        assert_eq!(found, Verdict::Failed("the merge failed: no such layer".to_owned()));
+        assert!(matches!(verdict(&job(), &[stopped], true), Verdict::Fault(_)));
+    }
 }
