@@ -184,6 +184,29 @@ fn adapters_are_merged_as_the_models_they_make_of_their_base() {
 }
 
 #[test]
+fn mergekits_yaml_may_merge_a_model_with_an_adapter_of_it() {
+    let (a, b) = ("model.layers.0.mlp.up_proj.lora_A.weight", "model.layers.0.mlp.up_proj.lora_B.weight");
+    let one = matrices(&[(a, [2, 90]), (b, [70, 2])], 2);
+    let (folder, base, _) = adapters(&plain(), &one, &plain(), &one, [1.0, 1.0]);
+    let text = "
+merge_method: linear
+parameters: {normalize: false}
+models:
+  - {model: ./c, parameters: {weight: 0.25}}
+  - {model: ./c+./a, parameters: {weight: 0.75}}
+";
+    let place = folder.root.path().to_str().unwrap();
+    let recipe = Recipe::from_yaml_any(text, place, None).unwrap();
+    merge_into(&folder, &recipe, "out", &options(2)).unwrap();
+    let up = adapted(&base[WEIGHT], &one[b].values(), &one[a].values(), 8.0 / 2.0);
+    let mean: Vec<f64> =
+        base[WEIGHT].values().iter().zip(&up).map(|(base, up)| 0.25 * base + 0.75 * up).collect();
+    let mut expected = base.clone();
+    expected.insert(WEIGHT.to_owned(), f32s(&[70, 90], &mean));
+    assert!(pools::read(&folder.path("out")) == expected);
+}
+
+#[test]
 fn rows_of_dora_have_the_lengths_that_were_learned() {
     let (a, b) = ("model.layers.0.mlp.up_proj.lora_A.weight", "model.layers.0.mlp.up_proj.lora_B.weight");
     let mut one = matrices(&[(a, [2, 90]), (b, [70, 2])], 2);

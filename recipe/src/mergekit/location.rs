@@ -7,13 +7,22 @@ use url::Url;
 
 use crate::CheckpointName;
 
-/// The URI of a model path: a URI stays as it is, a local path becomes `file://`, relative to `folder`.
+/// A model and the adapter that is added to it, where a path says both: `./model+./adapter`.
+pub(super) fn adapted(model: &str) -> Option<(&str, &str)> {
+    model.split_once('+').filter(|_| !model.contains("://"))
+}
+
+/// The URI of a model path: a URI stays as it is, a local path becomes `file://`, relative to `folder`. Of a model with an
+/// adapter, that of the adapter.
 pub(super) fn to_uri(model: &str, folder: &str) -> Result<String, String> {
     if model.contains("://") {
         return Ok(model.to_owned());
     }
-    if model.contains('+') {
-        return Err(format!("{model:?} adds a LoRA to a model, expected one whole checkpoint"));
+    if let Some((_, adapter)) = adapted(model) {
+        if adapter.contains('+') {
+            return Err(format!("{model:?} adds two adapters to a model, expected one"));
+        }
+        return to_uri(adapter, folder);
     }
     if is_hub_name(model) {
         return Err(format!(
@@ -113,7 +122,9 @@ mod tests {
     #[case("../runs/./a", Ok("file:///home/runs/a"))]
     #[case("runs/sft/a", Ok("file:///home/me/runs/sft/a"))]
     #[case("s3://pool/a+b@c", Ok("s3://pool/a+b@c"))]
-    #[case("./a+b", Err("LoRA"))]
+    #[case("./a+./b", Ok("file:///home/me/b"))]
+    #[case("./a+./b+./c", Err("two adapters"))]
+    #[case("./a+b", Err("./b for a folder"))]
     #[case("gpt2", Err("./gpt2 for a folder"))]
     #[case("mistralai/Mistral-7B-v0.1", Err("is a model of the hub"))]
     #[case("runs/sft/a@main", Err("is a model of the hub"))]

@@ -1,14 +1,14 @@
 //! The models of a mergekit YAML as checkpoints: their order, the base, and whose tokenizer the output gets.
 
 use super::document::{Document, Source};
-use super::location::{Names, to_uri};
+use super::location::{Names, adapted, to_uri};
 use super::{MergekitError, language};
 use crate::{Checkpoint, CheckpointName, MergeMethod, Tokens, Vocabulary};
 
 /// The checkpoints that a file merges, in the order of a recipe's weights.
 pub(super) struct Pool<'a> {
     pub(super) checkpoints: Vec<Checkpoint>,
-    /// Only for methods that take differences from it.
+    /// For methods that take differences from it, and for adapters.
     pub(super) base: Option<Checkpoint>,
     /// `base_model`, whatever the method makes of it.
     base_uri: Option<String>,
@@ -24,21 +24,43 @@ impl<'a> Pool<'a> {
         let uri_of = |key: &str, model: &str| {
             to_uri(model, folder).map_err(|reason| MergekitError::refused(key, reason))
         };
-        let base_uri = document.base_model.as_deref().map(|model| uri_of("base_model", model)).transpose()?;
+        let whole = |model: &&str| match adapted(model) {
+            Some(_) => Err(MergekitError::refused(
+                "base_model",
+                format!("{model:?} adds an adapter to a model, expected a whole one"),
+            )),
+            None => uri_of("base_model", model),
+        };
+        let base_uri = document.base_model.as_deref().as_ref().map(whole).transpose()?;
+        let is_own = method.needs_base() || method.may_have_base();
+        // What adapters are added to.
+        let mut under = base_uri.clone().filter(|_| is_own);
         let mut uris: Vec<String> = Vec::new();
         for (key, source) in sources(document) {
-            let uri = uri_of(&format!("{key}.model"), &source.model)?;
+            let key = format!("{key}.model");
+            if let Some((model, _)) = adapted(&source.model) {
+                let model = uri_of(&key, model)?;
+                let known = under.get_or_insert_with(|| model.clone());
+                if *known != model {
+                    let reason = format!(
+                        "{:?} adds an adapter to {model}, expected to {known} as before",
+                        source.model
+                    );
+                    return Err(MergekitError::refused(&key, reason));
+                }
+            }
+            let uri = uri_of(&key, &source.model)?;
             if !uris.contains(&uri) {
                 uris.push(uri);
             }
         }
-        arrange(&mut uris, method, base_uri.as_ref())?;
+        let lends_only = base_uri == under && !is_own && !language::starts_at_base(method);
+        arrange(&mut uris, method, base_uri.as_ref().filter(|_| !lends_only))?;
 
         let mut names = Names::default();
         let mut checkpoint = |uri: &String| Checkpoint { name: names.take(uri), uri: uri.clone() };
         let checkpoints = uris.iter().map(&mut checkpoint).collect();
-        let is_own = method.needs_base() || method.may_have_base();
-        let base = base_uri.as_ref().filter(|_| is_own).map(checkpoint);
+        let base = under.as_ref().map(checkpoint);
         Ok(Self { checkpoints, base, base_uri, folder })
     }
 

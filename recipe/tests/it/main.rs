@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
+mod mergekit_adapters;
 mod mergekit_read;
 mod mergekit_write;
 mod yaml;

@@ -212,11 +212,6 @@ fn tokenizer_source_is_read(#[case] line: &str, #[case] name: Option<&str>) {
     "nearswap",
     "base_model: nearswap starts at one of its two models, expected it here"
 )]
-#[case::lora(
-    "./b",
-    "./b+./lora",
-    "models.1.model: \"./b+./lora\" adds a LoRA to a model, expected one whole checkpoint"
-)]
 #[case::hub(
     "./b",
     "org/b",
