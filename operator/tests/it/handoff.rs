@@ -64,10 +64,11 @@ fn an_undisturbed_search_merges_every_candidate_once(
 fn crashes_evictions_and_lost_candidates_change_no_result(
     #[values(Strategy::MergeThenEvaluate, Strategy::PerGeneration)] strategy: Strategy,
 ) {
-    for seed in seeds(2) {
+    for seed in seeds(4) {
         let faults = Faults { crash: 20, refusal: 30, lost_answer: 30, lag: true };
+        // Two Jobs of each trial may be evicted, and after five evictions it waits for a person.
         let mishaps =
-            Mishaps { eviction: 15, storage: 12, deletion: 40, lost_message: 8, lost_candidate: 30 };
+            Mishaps { eviction: 40, storage: 12, deletion: 40, lost_message: 8, lost_candidate: 30 };
         let mut world = World::of(handing_off(seed, strategy), seed, mishaps, faults);
         world.finish();
         world.check_outcome();
@@ -77,7 +78,7 @@ fn crashes_evictions_and_lost_candidates_change_no_result(
 
 #[test]
 fn suspending_and_changing_the_strategy_cost_nothing() {
-    for seed in seeds(4) {
+    for seed in seeds(8) {
         let faults = Faults { crash: 20, refusal: 30, lost_answer: 30, lag: true };
         let mishaps = Mishaps { eviction: 40, ..Mishaps::default() };
         let mut world = World::of(handing_off(seed, Strategy::PerGeneration), seed, mishaps, faults);
