@@ -18,6 +18,7 @@ mod times;
 mod trials;
 mod verdict;
 mod waiting;
+mod watching;
 
 use std::time::Duration;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::jiff::SignedDuration;
 use mergesearch_crds::Strategy;
 use mergesearch_crds::conditions::reason;
 use mergesearch_search::contract::Message;
@@ -13,8 +12,9 @@ use super::jobs::Seen;
 use super::merges::Candidate;
 use super::times::{merge_time, phases, trial_time};
 use super::verdict::{Fault, Verdict, verdict};
+use super::watching::MOST_DISRUPTIONS;
 use crate::identity::{JobKey, Role, Work};
-use crate::observe::{JobView, PodView};
+use crate::observe::JobView;
 use crate::pods::{recipe_hash, stage_requests};
 
 /// Attempts at collecting that belong to one attempt at a trial: the numbers of a trial's attempt `n` begin at
@@ -22,12 +22,6 @@ use crate::pods::{recipe_hash, stage_requests};
 pub(super) const COLLECTS: u32 = 1000;
 /// Jobs of failed trials that are kept for their logs.
 const KEPT_FAILURES: usize = 3;
-/// Disruptions of one trial after which it waits.
-const MOST_DISRUPTIONS: usize = 5;
-/// Failed trials without a success between them after which the evaluator is suspected.
-const FAILURES_IN_A_ROW: usize = 3;
-/// Seconds after the end of its grace period at which a pod's node is taken for lost.
-const LOST_AFTER: i64 = 30;
 
 /// What a trial that has no result needs.
 enum Need {
@@ -302,63 +296,6 @@ impl Pass<'_> {
         let keys: Vec<JobKey> = self.memory.expected.keys().filter(given_up).cloned().collect();
         for key in keys {
             self.stop(&key);
-        }
-    }
-
-    /// Counts a trial's disruptions, and gives up on nodes that do not answer.
-    fn watch(&mut self, id: &TrialId) {
-        let jobs: Vec<&JobView> = self
-            .observed
-            .jobs
-            .values()
-            .filter(|job| matches!(job.key.role, Role::Merge | Role::Trial))
-            .filter(|job| job.key.trial.as_ref() == Some(id))
-            .collect();
-        for job in jobs {
-            for pod in self.observed.pods_of(job) {
-                if pod.disrupted {
-                    self.memory.disrupted.entry(id.clone()).or_default().insert(pod.uid.clone());
-                }
-                self.watch_node(id, pod);
-            }
-            let disruptions = self.memory.disrupted.get(id).map_or(0, BTreeSet::len);
-            if disruptions >= MOST_DISRUPTIONS && job.is_active() {
-                self.memory.disrupted.remove(id);
-                let generation = self.resource().metadata.generation.unwrap_or(0);
-                self.memory.held.insert(id.clone(), generation);
-                self.stop(&job.key);
-            }
-        }
-    }
-
-    /// Says that the evaluator fails where it is not just one candidate that does.
-    fn watch_evaluator(&mut self) {
-        let Some(search) = self.memory.search() else { return };
-        let (failures, last) = search.failures_in_a_row();
-        let many = if search.progress().succeeded == 0 { 1 } else { FAILURES_IN_A_ROW };
-        if failures >= many {
-            let times = if failures == 1 { "1 trial" } else { &format!("{failures} trials in a row") };
-            let message = format!("{times} failed; the last: {}", last.unwrap_or_default());
-            self.trouble(reason::EVALUATOR_FAILED, message);
-        }
-    }
-
-    fn watch_node(&mut self, id: &TrialId, pod: &PodView) {
-        let Some(deletion) = pod.deletion.filter(|_| !pod.has_ended()) else { return };
-        let lost = deletion + SignedDuration::from_secs(LOST_AFTER);
-        let force = deletion + SignedDuration::from_secs(self.resource().spec.execution.node_lost_seconds);
-        if self.now() < lost {
-            self.wake_at(lost);
-            return;
-        }
-        self.trouble(
-            reason::NODE_LOST,
-            format!("pod {} of trial {id} does not end: its node does not answer", pod.name),
-        );
-        if self.now() >= force {
-            self.writes.delete_pods.push((pod.name.clone(), pod.uid.clone()));
-        } else {
-            self.wake_at(force);
         }
     }
 }
