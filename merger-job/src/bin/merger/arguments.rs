@@ -140,7 +140,7 @@ pub(crate) struct Merge {
     pub(crate) overwrite: bool,
     /// Make only this part of the output, from 0, of the parts that --shard-count says: the others are made by merges on
     /// other machines. Whichever is done last completes the output. For a Job of completion mode Indexed.
-    #[arg(long, value_name = "N", env = "JOB_COMPLETION_INDEX")]
+    #[arg(long, value_name = "N", env = contract::INDEX_VARIABLE)]
     pub(crate) shard_index: Option<u32>,
     /// How many merges share the output, each some of its files of about as many bytes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -56,6 +56,13 @@ impl PodFault {
         Self { retry, ..Self::new(class, error) }
     }
 
+    /// What is found while merging straight into storage, without a scratch volume: what is full is where the model goes.
+    pub(super) fn of_merge_into_storage(error: &Error) -> Self {
+        let fault = Self::of_merge(error);
+        let class = if fault.class == FaultClass::Scratch { FaultClass::Storage } else { fault.class };
+        Self { class, ..fault }
+    }
+
     /// What is found while a candidate is taken from the handoff.
     pub(super) fn of_fetch(error: &Error) -> Self {
         let fault = Self::of_merge(error);

@@ -29,10 +29,12 @@ pub(super) async fn run(stores: &Stores, request: &MergeRequest) -> Result<Messa
         let mergings = request.candidates.iter().zip(&outputs);
         let mergings: Result<Vec<_>, _> =
             mergings.map(|(candidate, output)| Merging::with_recipe(&candidate.recipe, output)).collect();
-        let mergings = mergings.map_err(|error| of_handoff(&error))?;
+        let mergings = mergings.map_err(|error| PodFault::of_merge_into_storage(&error))?;
         let progress = Progress::default();
         let merges = merge_all(stores, &pool, mergings, &options, &progress);
-        let reports = watch(&progress, "merging", merges).await.map_err(|error| of_handoff(&error))?;
+        let reports = watch(&progress, "merging", merges)
+            .await
+            .map_err(|error| PodFault::of_merge_into_storage(&error))?;
         let warnings = reports.iter().flat_map(|report| &report.warnings).map(ToString::to_string);
         for warning in pool.warnings().iter().map(ToString::to_string).chain(warnings) {
             note(&format!("warning: {warning}"));
@@ -41,13 +43,6 @@ pub(super) async fn run(stores: &Stores, request: &MergeRequest) -> Result<Messa
     })
     .await?;
     Ok(Message::Done)
-}
-
-/// There is no scratch volume here: what is full is the handoff.
-fn of_handoff(error: &mergesearch_merger::Error) -> PodFault {
-    let fault = PodFault::of_merge(error);
-    let class = if fault.class == FaultClass::Scratch { FaultClass::Storage } else { fault.class };
-    PodFault { class, ..fault }
 }
 
 /// Which part is this pod's.

@@ -22,14 +22,19 @@ pub(super) async fn run(stores: &Stores, request: &PublishRequest) -> Result<Mes
     let title = Some(format!("Merge {}", request.trial));
     let publication = Publication { title, scores: table(&request.scores) };
     retry(ATTEMPTS, async || {
-        if is_published(stores, recipe, &output).await.map_err(|error| of_publish(&error))? {
+        if is_published(stores, recipe, &output)
+            .await
+            .map_err(|error| PodFault::of_merge_into_storage(&error))?
+        {
             return Ok(());
         }
         let pool = pool::open(stores, recipe, fingerprints).await?;
         let progress = Progress::default();
         let merge =
             mergesearch_merger::publish(stores, &pool, recipe, &output, &options, &progress, &publication);
-        let report = watch(&progress, "merging", merge).await.map_err(|error| of_publish(&error))?;
+        let report = watch(&progress, "merging", merge)
+            .await
+            .map_err(|error| PodFault::of_merge_into_storage(&error))?;
         for warning in pool.warnings().iter().chain(&report.warnings) {
             note(&format!("warning: {warning}"));
         }
@@ -37,13 +42,6 @@ pub(super) async fn run(stores: &Stores, request: &PublishRequest) -> Result<Mes
     })
     .await?;
     Ok(Message::Published { uri: uri.clone() })
-}
-
-/// There is no scratch volume here: what is full is where the model goes.
-fn of_publish(error: &mergesearch_merger::Error) -> PodFault {
-    let fault = PodFault::of_merge(error);
-    let class = if fault.class == FaultClass::Scratch { FaultClass::Storage } else { fault.class };
-    PodFault { class, ..fault }
 }
 
 /// The scores as Markdown; none without scores.
